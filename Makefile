@@ -1,0 +1,70 @@
+# Needs Python 3.10 or later and make. Every target makes the environment that it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+export LITELLM_LOCAL_MODEL_COST_MAP ?= True
+
+.PHONY: help demo tour test cover lint types format bench-asgi bench-quality bench-arena bench-simulation bench-tokens tables constraints clean
+
+help:  ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: .venv-demo/ready  ## simulated providers behind real LiteLLM, on 127.0.0.1
+	.venv-demo/bin/ofox demo
+
+tour: .venv-demo/ready  ## the scripted tour of the demo
+	.venv-demo/bin/ofox demo --tour
+
+test: .venv/ready  ## every test, each example among them; ARGS goes to pytest
+	$(BIN)/python -m pytest -q $(ARGS)
+
+cover:  ## every test, with branch coverage
+	$(MAKE) test ARGS="--cov --cov-report=term --cov-fail-under=95"
+
+lint: .venv/ready  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/ready  ## mypy, strict
+	$(BIN)/mypy
+
+format: .venv/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-asgi: .venv/ready  ## what the middleware costs a request, beside BaseHTTPMiddleware
+	$(BIN)/python -m benchmarks.speed.asgi
+
+bench-quality: .venv/ready  ## routing quality on public data, beside the peers
+	$(BIN)/pip install -q -c constraints.txt -e ".[bench]"
+	$(BIN)/python -m benchmarks.quality
+
+bench-arena: .venv/ready  ## faults, rolling, beside LiteLLM's own routing strategies
+	$(BIN)/pip install -q -c constraints.txt -e ".[bench]"
+	$(BIN)/python -m benchmarks.arena
+
+bench-simulation: .venv/ready  ## herding, oscillation and recovery with many workers, on a virtual clock
+	$(BIN)/python -m benchmarks.simulation
+
+bench-tokens: .venv/ready  ## the token estimate, beside a tokenizer
+	$(BIN)/python -m benchmarks.tokens
+
+tables: .venv/ready  ## builds the shipped catalogue anew from newer tables
+	$(BIN)/python -m benchmarks.tables.build
+
+constraints:  ## writes down the versions that the tests run with
+	$(PYTHON) .ci/constraints.py python3.10 python3.11 python3.12 python3.13
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --upgrade pip
+	$(BIN)/pip install -q -c constraints.txt -e '.[test,lint]'
+	touch $@
+
+.venv-demo/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install -q --upgrade pip
+	.venv-demo/bin/pip install -q -c constraints.txt -e .
+	touch $@
+
+clean:
+	rm -rf .venv .venv-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* dist build

@@ -1,0 +1,40 @@
+"""Errors and their wire bodies."""
+
+from __future__ import annotations
+
+from ofox_middleware.errors import InvalidRoutingConfig, NoCandidate, NotAllowed, wire_body
+from ofox_middleware.types import Candidate
+
+
+def test_openai_shape() -> None:
+    """On the OpenAI surfaces an error has message, type, param and code."""
+    error = InvalidRoutingConfig("no.", param="model_routing_config.preference")
+    assert wire_body(error, "chat") == {
+        "error": {
+            "message": "no.",
+            "type": "invalid_request_error",
+            "param": "model_routing_config.preference",
+            "code": "invalid_routing_config",
+        }
+    }
+
+
+def test_anthropic_shape() -> None:
+    """On `/v1/messages` an error has Anthropic's envelope."""
+    assert wire_body(NotAllowed("not yours"), "messages") == {
+        "type": "error",
+        "error": {"type": "permission_error", "message": "not yours"},
+    }
+
+
+def test_no_candidate_lists_each_with_its_reason() -> None:
+    """A refusal says of each candidate why it was left out, bounded for huge pools."""
+    error = NoCandidate([Candidate(f"m{i}", "skipped", "no_image") for i in range(25)])
+    assert (error.status, error.code) == (400, "no_candidate_model")
+    assert "m0: no_image; m1: no_image" in error.message
+    assert "and 5 more" in error.message
+
+
+def test_code_can_be_made_finer() -> None:
+    """One error class may carry a finer code."""
+    assert NotAllowed("x", code="budget").code == "budget"
