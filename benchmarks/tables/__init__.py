@@ -1,0 +1,1 @@
+"""Makes the tables that ship with the catalogue."""

@@ -1,0 +1,588 @@
+"""The catalogue: which source a fact comes from, what stays unknown, and which names there are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ofox_middleware.abilities import (
+    ABILITY_INTERCEPT,
+    ABILITY_SLOPE,
+    EFFORT_SHARE,
+    MEAN_GAP,
+    ability_from_share,
+    expected,
+)
+from ofox_middleware.catalog import Catalog
+from ofox_middleware.model_map import ModelMap
+from ofox_middleware.types import DOMAINS, ModelCard, ModelFacts
+from tests.catalogue import MAP, TODAY, make
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    """The invented catalogue."""
+    return make(tmp_path)
+
+
+def facts(catalog: Catalog, name: str, **stated: Any) -> ModelFacts:
+    return catalog.facts(ModelCard(name=name, **stated))
+
+
+def z(logit: float) -> float:
+    return (logit - ABILITY_INTERCEPT) / ABILITY_SLOPE
+
+
+# -- prices, windows, capabilities
+
+
+def test_facts_come_from_the_map(catalog: Catalog) -> None:
+    """Price, window and capabilities of a name that the map knows."""
+    got = facts(catalog, "openai/gpt-8")
+    assert (got.input_usd, got.output_usd, got.cached_input_usd) == (2e-6, 8e-6, 5e-7)
+    assert (got.max_input_tokens, got.max_output_tokens) == (400_000, 64_000)
+    assert got.supports == {"image": True, "tools": True, "reasoning": True}
+    assert (got.name, got.model, got.provider) == ("openai/gpt-8", "openai/gpt-8", "openai")
+
+
+def test_the_card_wins_over_the_map(catalog: Catalog) -> None:
+    """Every stated fact replaces the catalogue's, also a zero and a no."""
+    got = facts(
+        catalog,
+        "openai/gpt-8",
+        input_cost_per_token=0.0,
+        output_cost_per_token=1e-6,
+        cache_read_input_token_cost=0.0,
+        max_input_tokens=1000,
+        max_output_tokens=100,
+        supports_vision=False,
+        supports_logprobs=True,
+        provider="mine",
+    )
+    assert (got.input_usd, got.output_usd, got.cached_input_usd) == (0.0, 1e-6, 0.0)
+    assert (got.max_input_tokens, got.max_output_tokens) == (1000, 100)
+    assert got.supports == {"image": False, "tools": True, "reasoning": True, "logprobs": True}
+    assert got.provider == "mine"
+
+
+def test_what_nobody_knows_stays_unknown(catalog: Catalog) -> None:
+    """An unknown model has no price, no window and no capability, and an ability and a speed that say so."""
+    got = facts(catalog, "my/model")
+    assert (got.input_usd, got.output_usd, got.cached_input_usd) == (None, None, None)
+    assert (got.max_input_tokens, got.max_output_tokens) == (None, None)
+    assert got.supports == {}
+    assert got.ability == (ABILITY_INTERCEPT,) * len(DOMAINS)
+    assert (got.ability_source, got.speed_source) == ("unknown", "unknown")
+    assert (got.ttft_s, got.s_per_token) == (1.4, pytest.approx(1 / 90))
+
+
+def test_a_card_of_its_own_needs_no_catalogue(catalog: Catalog) -> None:
+    """The README's example: everything stated, nothing looked up."""
+    got = facts(
+        catalog,
+        "my/model",
+        input_cost_per_token=1e-6,
+        output_cost_per_token=2e-6,
+        max_input_tokens=32000,
+        supports_vision=False,
+        ability=0.6,
+        ttft_s=0.4,
+        tokens_per_s=80,
+    )
+    assert got.ability == (ability_from_share(0.6),) * len(DOMAINS)
+    assert (got.ability_source, got.speed_source) == ("card", "card")
+    assert (got.ttft_s, got.s_per_token) == (0.4, 1 / 80)
+    assert got.supports == {"image": False}
+
+
+def test_a_card_may_rename_a_model(catalog: Catalog) -> None:
+    """Facts are those of the model that is requested; the name is what the pool calls it."""
+    got = facts(catalog, "fast", model="openai/gpt-8", params={"temperature": 0})
+    assert (got.name, got.model, got.provider) == ("fast", "openai/gpt-8", "openai")
+    assert got.input_usd == 2e-6
+    assert got.params == {"temperature": 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "provider"),
+    [
+        ("gpt-8", "openai"),
+        ("google/gemini-9-flash-preview", "google"),
+        ("groq/meta/llama-9-70b", "groq"),
+        ("mine", "mine"),
+    ],
+)
+def test_the_provider_is_the_prefix_or_the_maps(catalog: Catalog, name: str, provider: str) -> None:
+    """A bare name takes the map's provider; a name that nobody knows shares its provider with no other."""
+    assert facts(catalog, name).provider == provider
+
+
+def test_a_gateway_passes_the_makers_facts_on(catalog: Catalog) -> None:
+    """``openrouter/anthropic/...`` has the price, window and capabilities of Anthropic's own model."""
+    got = facts(catalog, "openrouter/anthropic/claude-lyric-7.5")
+    assert (got.input_usd, got.max_input_tokens, got.provider) == (3e-6, 200_000, "openrouter")
+    assert got.supports == {"reasoning": True}
+
+
+def test_a_bare_name_takes_the_makers_entry(catalog: Catalog) -> None:
+    """``llama-9-70b`` alone means the model's own key, whatever its prefix."""
+    assert facts(catalog, "llama-9-70b").input_usd == 6e-7
+
+
+def test_another_host_lends_only_price_and_ability(catalog: Catalog) -> None:
+    """A host that the map does not list may cap windows and inputs: those stay unknown, the list price is a guess."""
+    got = facts(catalog, "together_ai/gpt-8")
+    assert (got.input_usd, got.output_usd, got.max_input_tokens, got.supports) == (2e-6, 8e-6, None, {})
+    assert got.ability_source == "measured"
+
+
+def test_the_list_price_fills_in_for_a_map_without_one(catalog: Catalog) -> None:
+    """A host listed without a price is taken at the model's list price."""
+    assert facts(catalog, "hosted/gpt-8").input_usd == 2e-6
+
+
+def test_a_subscription_has_no_price_per_token(catalog: Catalog) -> None:
+    """Copilot bills by the month: a list price would be wrong, so it stays unknown."""
+    got = facts(catalog, "github_copilot/gpt-8")
+    assert (got.input_usd, got.output_usd, got.ability_source) == (None, None, "measured")
+
+
+# -- ability
+
+
+def test_a_measured_model_has_its_row(catalog: Catalog) -> None:
+    """The row's ability per domain, shrunk, less what its API's default effort costs, in logits."""
+    got = facts(catalog, "openai/gpt-8", params={"reasoning_effort": "max"})
+    assert got.ability_source == "measured"
+    assert z(got.ability[0]) == pytest.approx(1.0 + 0.3 * 9 / 12, abs=0.01)
+    assert z(got.ability[6]) == pytest.approx(1.0 - 0.6 * 3 / 6, abs=0.01)
+    assert z(got.ability[7]) == pytest.approx(1.0, abs=0.01)
+
+
+def test_without_a_stated_effort_the_apis_default_counts(catalog: Catalog) -> None:
+    """A model whose API does not reason unless asked is as able as its non-reasoning variant."""
+    by_default = facts(catalog, "openai/gpt-8")
+    none = facts(catalog, "gpt-8@none", model="openai/gpt-8", params={"reasoning_effort": "none"})
+    most = facts(catalog, "gpt-8@max", model="openai/gpt-8", params={"reasoning_effort": "max"})
+    assert by_default.ability == none.ability
+    assert z(most.ability[7]) - z(none.ability[7]) == pytest.approx(0.5)
+
+
+def test_each_step_of_effort_adds_ability(catalog: Catalog) -> None:
+    """Cards of one model rank by their effort in every domain."""
+    words = ["none", "minimal", "low", "medium", "high", "max"]
+    means = [
+        sum(facts(catalog, f"gpt-8@{word}", model="openai/gpt-8", params={"reasoning_effort": word}).ability)
+        for word in words
+    ]
+    assert means == sorted(means)
+    assert len(set(means)) == len(means)
+
+
+def test_a_reasoning_model_without_a_gap_loses_the_mean_one(catalog: Catalog) -> None:
+    """Known to reason, never measured without: the mean of those that were."""
+    full = facts(catalog, "anthropic/claude-lyric-7-5")
+    off = facts(catalog, "off", model="anthropic/claude-lyric-7-5", params={"thinking": {"type": "disabled"}})
+    assert z(full.ability[0]) - z(off.ability[0]) == pytest.approx(MEAN_GAP)
+
+
+def test_a_thin_row_ends_at_the_frontier(catalog: Catalog) -> None:
+    """One score far above everybody is an extrapolation: it is clipped to the best that is well supported."""
+    assert facts(catalog, "anthropic/claude-lyric-9").ability == (1.5 * ABILITY_SLOPE + ABILITY_INTERCEPT,) * len(
+        DOMAINS
+    )
+
+
+def test_an_unmeasured_model_is_judged_by_price_and_date(catalog: Catalog) -> None:
+    """The date is the card's, else the tables', else the one in its name; the source says what there was."""
+    tabled = facts(catalog, "nobody/nobody-1")
+    assert (tabled.ability_source, z(tabled.ability[1])) == (
+        "price_and_date",
+        pytest.approx(expected(1.0, "2025-07-02")[1][1]),
+    )
+    carded = facts(catalog, "mistral/mistral-tiny-9", release_date="2026-07-02")
+    assert (carded.ability_source, z(carded.ability[1])) == (
+        "price_and_date",
+        pytest.approx(expected(0.1, "2026-07-02")[1][1]),
+    )
+    priced = facts(catalog, "mistral/mistral-tiny-9")
+    assert (priced.ability_source, z(priced.ability[1])) == ("price", pytest.approx(expected(0.1, "")[0]))
+    dated = facts(catalog, "my/model-2026-07-02")
+    assert (dated.ability_source, z(dated.ability[1])) == ("date", pytest.approx(expected(None, "2026-07-02")[0]))
+
+
+def test_a_stated_price_feeds_the_formula(catalog: Catalog) -> None:
+    """The operator's price says what the operator pays for: dearer means abler."""
+    cheap = facts(catalog, "my/model", input_cost_per_token=1e-7, output_cost_per_token=1e-7)
+    dear = facts(catalog, "my/model", input_cost_per_token=1e-5, output_cost_per_token=1e-5)
+    assert cheap.ability_source == dear.ability_source == "price"
+    assert dear.ability > cheap.ability
+
+
+def test_a_price_of_one_side_only_is_no_price(catalog: Catalog) -> None:
+    """The formula needs input and output."""
+    assert facts(catalog, "my/model", input_cost_per_token=1e-6).ability_source == "unknown"
+
+
+def test_a_card_states_ability_per_domain(catalog: Catalog) -> None:
+    """One share a domain, the others at their mean; an empty table states nothing; a slip is refused."""
+    got = facts(catalog, "openai/gpt-8", ability={"code": 0.9, "math": 0.5})
+    assert got.ability_source == "card"
+    assert got.ability[0] == ability_from_share(0.9)
+    assert got.ability[7] == ability_from_share(0.7)
+    assert facts(catalog, "openai/gpt-8", ability={}).ability_source == "measured"
+    with pytest.raises(ValueError, match="unknown ability domain: sql"):
+        facts(catalog, "openai/gpt-8", ability={"sql": 0.9})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gpt-8", "azure/gpt-8", "openai/gpt-8-2026-02-03", "databricks/databricks-gpt-8", "vendor/GPT-8", "x/gpt-8:free"],
+)
+def test_one_model_has_one_ability_whoever_serves_it(catalog: Catalog, name: str) -> None:
+    """Hosts, snapshots and packaging do not change what the weights can do."""
+    assert facts(catalog, name).ability == facts(catalog, "openai/gpt-8").ability
+
+
+@pytest.mark.parametrize("name", ["openai/gpt-8-turbo", "openai/gpt-80", "openai/gpt-8-instruct", "x/shared-instruct"])
+def test_a_relative_is_not_taken_for_the_model(catalog: Catalog, name: str) -> None:
+    """Another tier or version, and a form that two models share, have no measured ability."""
+    assert facts(catalog, name).ability_source != "measured"
+
+
+def test_a_mode_in_the_name_is_an_effort_of_the_model(catalog: Catalog) -> None:
+    """``-thinking`` is the same weights at full effort, where the API would not think by default."""
+    thinking = facts(catalog, "libertai/gpt-8-thinking")
+    assert thinking.ability_source == "measured"
+    assert sum(thinking.ability) > sum(facts(catalog, "openai/gpt-8").ability)
+
+
+# -- speed
+
+
+def test_speed_is_that_of_the_effort(catalog: Catalog) -> None:
+    """Thinking time is most of a first token's wait: each effort has its own measurement."""
+    none = facts(catalog, "openai/gpt-8")
+    high = facts(catalog, "high", model="openai/gpt-8", params={"reasoning_effort": "high"})
+    most = facts(catalog, "max", model="openai/gpt-8", params={"reasoning_effort": "max"})
+    assert [none.ttft_s, high.ttft_s, most.ttft_s] == [0.8, 20.0, 120.0]
+    assert none.s_per_token == 1 / 100
+    assert none.speed_source == "measured"
+
+
+def test_an_effort_that_nobody_timed_takes_the_makers_first_token(catalog: Catalog) -> None:
+    """A wait measured at the very top, or without thinking, says nothing of the usual effort; the rate still does."""
+    low = facts(catalog, "low", model="openai/gpt-8", params={"reasoning_effort": "low"})
+    assert (low.ttft_s, low.s_per_token, low.speed_source) == (7.0, 1 / 80, "maker")
+    usual = facts(catalog, "anthropic/claude-lyric-7-5")
+    assert (usual.ttft_s, usual.s_per_token, usual.speed_source) == (8.0, 1 / 50, "maker")
+
+
+def test_other_efforts_bound_the_makers_first_token(catalog: Catalog) -> None:
+    """At less effort a model waits no longer than at the top, and at more no shorter than at the bottom."""
+    quick = facts(catalog, "openai/gpt-8-quick", params={"reasoning_effort": "medium"}, supports_reasoning=True)
+    assert (quick.ttft_s, quick.speed_source) == (3.0, "maker")
+    slow = facts(catalog, "openai/gpt-8-slow", params={"reasoning_effort": "medium"}, supports_reasoning=True)
+    assert (slow.ttft_s, slow.speed_source) == (12.0, "maker")
+
+
+def test_a_model_that_does_not_reason_has_one_speed(catalog: Catalog) -> None:
+    """Nothing says that it thinks, so its one measurement stands."""
+    got = facts(catalog, "together_ai/meta/Llama-9-70B-Instruct")
+    assert (got.ttft_s, got.s_per_token, got.speed_source) == (0.9, 1 / 90, "measured")
+
+
+@pytest.mark.parametrize(
+    ("name", "ttft_s", "tokens_per_s", "source"),
+    [
+        ("openai/gpt-77", 0.9, 110.0, "maker"),
+        ("mistral/mistral-tiny-9", 1.4, 90.0, "unknown"),
+        ("azure/phi-9", 1.4, 90.0, "unknown"),
+        ("nobody/nobody-1", 1.4, 90.0, "unknown"),
+    ],
+)
+def test_an_untimed_model_takes_its_makers_median(
+    catalog: Catalog, name: str, ttft_s: float, tokens_per_s: float, source: str
+) -> None:
+    """The maker's, where it has one, else the median over everybody."""
+    got = facts(catalog, name)
+    assert (got.ttft_s, got.s_per_token, got.speed_source) == (ttft_s, pytest.approx(1 / tokens_per_s), source)
+
+
+@pytest.mark.parametrize(("name", "tokens_per_s"), [("groq/gpt-oss-9", 500.0), ("groq/meta/llama-9-70b", 500.0)])
+def test_a_fast_host_is_never_judged_by_the_usual_medians(catalog: Catalog, name: str, tokens_per_s: float) -> None:
+    """What the host advertises counts there and nowhere else; its first token is unknown."""
+    got = facts(catalog, name)
+    assert (got.s_per_token, got.ttft_s, got.speed_source) == (1 / tokens_per_s, 1.5, "advertised")
+
+
+def test_a_card_states_one_speed_and_keeps_the_other(catalog: Catalog) -> None:
+    """Either number may be stated alone."""
+    got = facts(catalog, "openai/gpt-8", ttft_s=0.2)
+    assert (got.ttft_s, got.s_per_token, got.speed_source) == (0.2, 1 / 100, "card")
+    got = facts(catalog, "openai/gpt-8", tokens_per_s=10)
+    assert (got.ttft_s, got.s_per_token, got.speed_source) == (0.8, 1 / 10, "card")
+
+
+# -- LiteLLM's info of a deployment
+
+
+def test_a_deployments_info_is_read_like_the_map(catalog: Catalog) -> None:
+    """The group's name is free; ability and speed come from the key, the rest from the info."""
+    info = {
+        "litellm_provider": "azure",
+        "input_cost_per_token": 1e-6,
+        "output_cost_per_token": 4e-6,
+        "max_input_tokens": 1000,
+        "supports_vision": None,
+        "supported_openai_params": ["tools"],
+    }
+    got = catalog.facts_from_info(ModelCard("team/fast"), info, key="azure/gpt-8")
+    assert (got.name, got.model, got.provider) == ("team/fast", "team/fast", "azure")
+    assert (got.input_usd, got.output_usd, got.max_input_tokens) == (1e-6, 4e-6, 1000)
+    assert got.ability == facts(catalog, "openai/gpt-8").ability
+    assert got.supports == {
+        "tools": True,
+        "tool_choice": False,
+        "parallel_tools": False,
+        "logprobs": False,
+        "n": False,
+    }
+
+
+def test_the_card_wins_over_a_deployments_info(catalog: Catalog) -> None:
+    """Facts given beside the deployment override LiteLLM's."""
+    card = ModelCard("fast", input_cost_per_token=9e-6, supports_vision=False, provider="mine", ability=0.5)
+    got = catalog.facts_from_info(card, MAP["gpt-8"], key="gpt-8")
+    assert (got.input_usd, got.output_usd, got.provider, got.ability_source) == (9e-6, 8e-6, "mine", "card")
+    assert got.supports["image"] is False
+
+
+@pytest.mark.parametrize(
+    ("info", "key"), [({"key": "gpt-8"}, None), ({"base_model": "openai/gpt-8"}, None), ({}, "gpt-8")]
+)
+def test_the_model_behind_a_deployment_is_named_by_key_or_info(
+    catalog: Catalog, info: dict[str, Any], key: str | None
+) -> None:
+    """The stated key, else the info's, else its base model."""
+    assert catalog.facts_from_info(ModelCard("group"), info, key=key).ability_source == "measured"
+
+
+def test_without_a_key_the_cards_model_is_looked_up(catalog: Catalog) -> None:
+    """A group that is called as its model is known by that."""
+    assert catalog.facts_from_info(ModelCard("openai/gpt-8"), {}, key=None).ability_source == "measured"
+    assert catalog.facts_from_info(ModelCard("g", model="gpt-8"), {}, key=None).ability_source == "measured"
+
+
+def test_zeros_that_litellm_filled_in_are_no_price(catalog: Catalog) -> None:
+    """LiteLLM's info has 0 where its map has nothing; a price of the map itself stands."""
+    zeros = {"input_cost_per_token": 0, "output_cost_per_token": 0}
+    assert catalog.facts_from_info(ModelCard("g"), zeros, key="hosted/gpt-8").input_usd == 2e-6
+    assert catalog.facts_from_info(ModelCard("g"), zeros, key="no-provider").input_usd is None
+    assert catalog.facts_from_info(ModelCard("g"), zeros, key="ollama/llama-9-8b").input_usd == 0.0
+    assert catalog.facts_from_info(ModelCard("g"), zeros, key="my/own").input_usd == 0.0
+
+
+# -- names
+
+
+def test_a_star_is_every_chat_model(catalog: Catalog) -> None:
+    """``*`` alone covers what there is; a narrower glob a part of it; an exact name itself."""
+    everything = catalog.expand("*")
+    assert "openai/gpt-8" in everything
+    assert "anthropic/claude-lyric-7-5" in everything
+    assert catalog.expand("openai/*") == ["openai/gpt-8", "openai/gpt-8-mini"]
+    assert catalog.expand("openai/gpt-8") == ["openai/gpt-8"]
+    assert catalog.expand("OpenAI/*") == []
+
+
+def test_a_model_leaves_the_globs_when_its_day_has_passed(tmp_path: Path) -> None:
+    """Deprecation is asked of today's date at each look, not of the day of the start."""
+    clock = [date(2026, 11, 22)]
+    catalog = make(tmp_path)
+    catalog._today = lambda: clock[0]
+    assert catalog.expand("anthropic/*") == ["anthropic/claude-lyric-7-5"]
+    clock[0] = date(2026, 11, 23)
+    assert catalog.expand("anthropic/*") == []
+
+
+def test_without_litellm_the_shipped_names_and_facts_remain(tmp_path: Path) -> None:
+    """No map: names by provider, prices and abilities from the tables, capabilities unknown."""
+    catalog = make(tmp_path, {})
+    assert catalog.expand("*") == [
+        "anthropic/claude-lyric-7-5",
+        "groq/meta/llama-9-70b",
+        "nobody/nobody-1",
+        "nobody/shared-instruct",
+        "openai/gpt-8",
+        "openai/gpt-8-2026-02-03",
+        "other/shared-instruct",
+        "together_ai/meta/Llama-9-70B-Instruct",
+    ]
+    got = facts(catalog, "openai/gpt-8")
+    assert (got.input_usd, got.output_usd, got.supports, got.ability_source) == (2e-6, 8e-6, {}, "measured")
+    assert facts(catalog, "anthropic/claude-lyric-7.5").ability_source == "measured"
+
+
+@pytest.mark.parametrize(
+    ("environ", "names"),
+    [
+        ({}, []),
+        ({"OPENAI_API_KEY": ""}, []),
+        ({"OPENAI_API_KEY": "sk"}, ["openai/gpt-8"]),
+        ({"GOOGLE_API_KEY": "k"}, ["gemini/gemini-9-flash-preview"]),
+        (
+            {"GEMINI_API_KEY": "k", "OPENROUTER_API_KEY": "k"},
+            ["gemini/gemini-9-flash-preview", "openrouter/anthropic/claude-lyric-7.5"],
+        ),
+        ({"HOME": "/"}, []),
+    ],
+)
+def test_the_shortlist_holds_what_the_keys_reach(catalog: Catalog, environ: dict[str, str], names: list[str]) -> None:
+    """Providers whose key is set and not empty, without models that are out of service."""
+    assert catalog.shortlist(environ) == names
+
+
+def test_the_shortlist_needs_no_litellm(tmp_path: Path) -> None:
+    """Without a map nothing is known to be deprecated."""
+    assert make(tmp_path, {}).shortlist({"OPENAI_API_KEY": "k"}) == ["openai/gpt-8", "openai/gpt-8-2026-02-03"]
+
+
+# -- the shipped tables and LiteLLM's real map
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Catalog:
+    """What users get, on the day that the tables were made."""
+    catalog = Catalog(today=lambda: TODAY)
+    assert catalog.expand("openai/*"), "litellm is installed for tests"
+    return catalog
+
+
+def test_loading_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalogue is made without opening a file; the first look-up opens them."""
+
+    def refuse(path: Path) -> bytes:
+        raise AssertionError(f"{path} was read")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    catalog = Catalog.load()
+    with pytest.raises(AssertionError, match="was read"):
+        catalog.facts(ModelCard("openai/gpt-4o"))
+
+
+def test_importing_the_catalogue_imports_no_heavy_library() -> None:
+    """Facts are data: litellm, numpy and rich stay out."""
+    code = (
+        "import sys; from ofox_middleware.catalog import Catalog; from ofox_middleware.types import ModelCard;"
+        "Catalog.load().facts(ModelCard('openai/gpt-4o'));"
+        "heavy = {m.partition('.')[0] for m in sys.modules} & {'litellm', 'numpy', 'rich'};"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "openai/gpt-4o",
+        "gpt-4o",
+        "azure/gpt-4o",
+        "anthropic/claude-sonnet-4.5",
+        "claude-sonnet-4-5",
+        "google/gemini-3-flash-preview",
+        "gemini/gemini-3-flash-preview",
+        "vertex_ai/gemini-3-flash-preview",
+        "groq/openai/gpt-oss-120b",
+        "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "openrouter/anthropic/claude-sonnet-4.5",
+        "x-ai/grok-4.5",
+        "deepseek/deepseek-v4-pro",
+        "moonshot/kimi-k3",
+        "fireworks_ai/accounts/fireworks/models/deepseek-v3p2",
+        "together_ai/meta-llama/Llama-3.3-70B-Instruct-Turbo",
+    ],
+)
+def test_names_that_people_write_are_known(shipped: Catalog, name: str) -> None:
+    """Ability measured, price known, whoever serves it."""
+    got = facts(shipped, name)
+    assert got.ability_source == "measured"
+    assert got.input_usd is not None
+    assert got.output_usd is not None
+
+
+@pytest.mark.parametrize(
+    ("abler", "other"),
+    [
+        ("openai/gpt-5.6-sol", "openai/gpt-5-mini"),
+        ("openai/gpt-5-mini", "openai/gpt-4o-mini"),
+        ("anthropic/claude-opus-5", "anthropic/claude-sonnet-4-5"),
+        ("anthropic/claude-sonnet-4-6", "anthropic/claude-haiku-4-5"),
+        ("gemini/gemini-3.1-pro-preview", "gemini/gemini-2.5-flash-lite"),
+        ("deepseek/deepseek-v4-pro", "deepseek/deepseek-v4-flash"),
+        ("openai/gpt-4o", "groq/llama-3.1-8b-instant"),
+    ],
+)
+def test_tiers_stand_in_their_order(shipped: Catalog, abler: str, other: str) -> None:
+    """Frontier above middle above small, in the mean over the domains."""
+    assert sum(facts(shipped, abler).ability) > sum(facts(shipped, other).ability)
+
+
+def test_no_expanded_name_is_a_riddle(shipped: Catalog) -> None:
+    """Every name that a glob yields resolves again to an entry of the map, with finite facts."""
+    names = shipped.expand("*")
+    assert len(names) > 1000
+    for name in names[::25]:
+        assert shipped._map.find(name) is not None, name
+        got = facts(shipped, name)
+        assert all(-6 < logit < 6 for logit in got.ability)
+        assert 0 < got.s_per_token < 1
+        assert 0 < got.ttft_s <= 130
+
+
+def test_the_shipped_shortlist_resolves(shipped: Catalog) -> None:
+    """Every shortlisted model has a measured ability and a price, and each provider's first is its cheapest."""
+    environ = {variable: "k" for entry in shipped._data.shortlist for variable in entry.keys}
+    names = shipped.shortlist(environ)
+    assert 12 <= len(names) <= 20
+    for name in names:
+        got = facts(shipped, name)
+        assert got.ability_source == "measured", name
+        assert got.input_usd, name
+    assert {name.partition("/")[0] for name in names} >= {
+        "openai",
+        "anthropic",
+        "gemini",
+        "groq",
+        "deepseek",
+        "mistral",
+        "xai",
+    }
+
+
+def test_a_default_effort_is_the_maps_where_it_says_one(shipped: Catalog) -> None:
+    """GPT-5.4 does not reason unless asked: its card alone is the non-reasoning variant."""
+    plain = facts(shipped, "openai/gpt-5.4")
+    asked = facts(shipped, "asked", model="openai/gpt-5.4", params={"reasoning_effort": "high"})
+    gap = shipped._data.models["gpt-5-4"].gap
+    assert gap is not None
+    assert z(asked.ability[1]) - z(plain.ability[1]) == pytest.approx(EFFORT_SHARE["high"] * gap, abs=1e-6)
+
+
+def test_the_shipped_tables_serve_without_litellm() -> None:
+    """Prices and abilities of well-known models need no LiteLLM; capabilities are then unknown."""
+    alone = Catalog(model_map=ModelMap(None), today=lambda: TODAY)
+    for name in ("openai/gpt-4o", "anthropic/claude-sonnet-4.5", "google/gemini-3-flash-preview", "gpt-5.6-sol"):
+        got = facts(alone, name)
+        assert got.ability_source == "measured"
+        assert got.input_usd
+        assert got.supports == {}
+    assert "openai/gpt-4o" in alone.expand("openai/*")
+    assert replace(facts(alone, "openai/gpt-4o"), name="x").model == "openai/gpt-4o"
