@@ -1,0 +1,48 @@
+"""``ofox tune`` with a few hundred labels, measured on the rest of the set."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.quality import metrics
+from benchmarks.quality.metrics import Floats
+from benchmarks.quality.report import Contest
+from ofox_middleware.difficulty import DifficultyModel
+from ofox_middleware.tune import tune
+from ofox_middleware.types import Signals
+
+
+def routing_score(model: DifficultyModel, prompts: list[str], weak: str, strong: str) -> Floats:
+    """Expected gain of the strong model, as the router computes it."""
+    low, high = model.abilities[weak], model.abilities[strong]
+    out = []
+    for prompt in prompts:
+        judged = model.classify(Signals(ask=prompt))
+        a = sum(x * y for x, y in zip(high, judged.domains, strict=True)) - judged.logit
+        b = sum(x * y for x, y in zip(low, judged.domains, strict=True)) - judged.logit
+        out.append(1 / (1 + np.exp(-a)) - 1 / (1 + np.exp(-b)))
+    return np.array(out)
+
+
+def tuned(of: Contest, labels: int = 500, *, seed: int = 0, limit: int | None = None) -> tuple[float, float] | None:
+    """APGR before and after on the rows that were not labelled; ``None`` when tuning refused to write."""
+    order = sorted(range(len(of.rows)), key=lambda i: hashlib.sha256(f"{seed}:{of.rows[i].id}".encode()).digest())
+    fit, rest = order[:labels], order[labels:][:limit]
+    rows = [
+        {"request": of.rows[i].prompt, "model": model, "score": float(score[i])}
+        for i in fit
+        for model, score in ((of.weak, of.weak_score), (of.strong, of.strong_score))
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tuned.json"
+        if tune(rows, out=path, seed=seed).written is None:
+            return None
+        model = DifficultyModel.load(path)
+    score = routing_score(model, [of.rows[i].prompt for i in rest], of.weak, of.strong)
+    at = np.array(rest)
+    before = metrics.apgr(of.scores["Ofox"][at], of.weak_score[at], of.strong_score[at])
+    return before, metrics.apgr(score, of.weak_score[at], of.strong_score[at])

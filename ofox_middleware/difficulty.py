@@ -1,0 +1,276 @@
+"""How hard a request is, and which kind of task: linear heads on bounded measures of the text. Pure, no I/O after load.
+
+The form is item response: ``P(m answers well) = sigmoid(sum_d share[d] * ability[m][d] - logit)``, so a new model needs
+an ability and no training. Everything that enters saturates, and the work is bounded by a window whatever the prompt's
+length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ofox_middleware.features import FEATURES, GROUPS, Reading, read
+from ofox_middleware.types import DOMAINS, Difficulty, Signals
+
+LOWEST, HIGHEST = -7.0, 6.0
+"""Ends of ``Difficulty.logit``: at -7 any model answers well, at 6 the best of 2026 mostly fail."""
+
+LEVEL_SCALE = 1.5
+"""``level = sigmoid(logit / LEVEL_SCALE)``: spreads the useful part of the logits over 0..1."""
+
+TEXT_DOMAINS = ("code", "math", "knowledge", "reasoning", "writing_chat", "multilingual", "tools_agentic")
+"""The domains a text can speak for; ``vision`` follows from an image in the request."""
+
+KEYWORDS_FULL = 1.5
+"""Logits that the keywords of a text count in full; no stuffing of them adds more than half a logit beyond."""
+
+HOUSEKEEPING_LOGIT = -2.5
+"""Titles and summaries that a harness asks for: the small models do them well."""
+
+_DATA = Path(__file__).parent / "data"
+_UNIFORM = (1.0 / len(DOMAINS),) * len(DOMAINS)
+_FORMAT = 1
+
+
+class Weights(msgspec.Struct, frozen=True):
+    """What is learned. Columns: the difficulty logit, then one logit per :data:`TEXT_DOMAINS`.
+
+    Attributes:
+        format: version of this layout.
+        source: ``builtin`` or ``tuned``.
+        bias: one number per column.
+        features: for each name of ``FEATURES`` its typical value, then one weight per column.
+        vocabulary: words and pairs of words, one a line.
+        table: one signed byte per word and column, row by row.
+        scales: what one step of ``table`` is worth, per column.
+        kinds: what a whole share of each of ``TEXT_DOMAINS`` adds to the difficulty.
+        common: everyday English words of five letters and more, separated by blanks.
+        abilities: logits per domain of ``DOMAINS`` that were fitted beside a tuned difficulty, by model; they replace
+        the
+            catalogue's for these models.
+        about: where it comes from: data, licences, metrics, command.
+    """
+
+    format: int
+    source: str
+    bias: list[float]
+    features: dict[str, list[float]]
+    vocabulary: str = ""
+    table: bytes = b""
+    scales: list[float] = msgspec.field(default_factory=list)
+    kinds: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(TEXT_DOMAINS))
+    common: str = ""
+    abilities: dict[str, list[float]] = msgspec.field(default_factory=dict)
+    about: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+def load_lexicon() -> dict[str, int]:
+    """The shipped word groups: a word, or a stem ending in ``*``, to its place in ``GROUPS``."""
+    groups = msgspec.json.decode((_DATA / "difficulty.lexicon.json").read_bytes(), type=dict[str, dict[str, str]])
+    lexicon: dict[str, int] = {}
+    for place, group in enumerate(GROUPS):
+        for words in groups[group].values():
+            for word in words.split():
+                lexicon.setdefault(word, place)
+    return lexicon
+
+
+class DifficultyModel:
+    """The built-in classifier: deterministic, no more than a fraction of a millisecond for any prompt."""
+
+    __slots__ = ("_bias", "_centre", "_columns", "_common", "_keywords", "_kinds", "_lexicon", "_rows", "weights")
+
+    def __init__(self, weights: Weights, lexicon: Mapping[str, int]) -> None:
+        if weights.format != _FORMAT or set(weights.features) != set(FEATURES):
+            raise ValueError("these difficulty weights were made for another version")
+        width = 1 + len(TEXT_DOMAINS)
+        if len(weights.bias) != width or len(weights.kinds) != width - 1:
+            raise ValueError("difficulty weights with a wrong number of columns")
+        if any(len(row) != width + 1 for row in weights.features.values()):
+            raise ValueError("difficulty weights with a wrong number of columns")
+        self.weights = weights
+        self._lexicon = lexicon
+        self._common = frozenset(weights.common.split())
+        self._kinds = tuple(weights.kinds)
+        self._bias = tuple(weights.bias)
+        rows = [weights.features[name] for name in FEATURES]
+        self._centre = tuple(row[0] for row in rows)
+        self._columns = tuple(tuple(row[1 + column] for row in rows) for column in range(width))
+        self._keywords = tuple(map(float.__mul__, self._columns[0], KEYWORD_MEASURES))
+        words = weights.vocabulary.split("\n") if weights.vocabulary else []
+        if len(weights.table) != len(words) * width or (words and len(weights.scales) != width):
+            raise ValueError("difficulty weights with a table that does not fit its vocabulary")
+        table = memoryview(weights.table).cast("b")
+        self._rows = {
+            word: tuple(table[at * width + column] * weights.scales[column] for column in range(width))
+            for at, word in enumerate(words)
+        }
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> DifficultyModel:
+        """The shipped weights, or those of ``path``, a file written by ``ofox tune``.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: it is not a weights file of this version.
+        """
+        raw = (path or _DATA / "difficulty.json").read_bytes()
+        try:
+            weights = msgspec.json.decode(raw, type=Weights)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"not a difficulty weights file: {error}") from None
+        return cls(weights, load_lexicon())
+
+    @property
+    def abilities(self) -> Mapping[str, tuple[float, ...]]:
+        """Logits per domain that were fitted beside these weights, by model; empty for the shipped ones."""
+        return {name: tuple(row) for name, row in self.weights.abilities.items()}
+
+    def word_rows(self) -> Mapping[str, tuple[float, ...]]:
+        """What each known word adds to each column, before it is divided by the root of how many words a text has."""
+        return self._rows
+
+    def read(self, text: str) -> Reading:
+        """What is measured in ``text``, before any weight."""
+        return read(text, self._lexicon, self._common)
+
+    def kinds(self, reading: Reading) -> list[float]:
+        """The logit of each of ``TEXT_DOMAINS``."""
+        return self._score(reading)[0][1:]
+
+    def classify(self, signals: Signals) -> Difficulty:
+        """Judges the last human ask; of earlier turns only as much as a short follow-up needs."""
+        reading = self.read(signals.ask)
+        if not reading.size:
+            return self._unknown(signals)
+        columns, evidence = self._score(reading)
+        logit = _clip(columns[0])
+        share = _follow_up_share(reading) if signals.context else 0.0
+        if share > 0.0:
+            before = self.read(signals.context)
+            if before.size:
+                earlier, _ = self._score(before)
+                change = share * (_clip(earlier[0]) - logit)
+                logit += change
+                evidence.append(("earlier turns", change))
+                columns = [(1 - share) * now + share * then for now, then in zip(columns, earlier, strict=True)]
+        for name, change in _state(signals):
+            logit = change if name == "housekeeping" else logit + change
+            evidence.append((name, change))
+        return self._result(_clip(logit), _domains(columns, signals, reading), evidence)
+
+    def _unknown(self, signals: Signals) -> Difficulty:
+        if signals.housekeeping:
+            return self._result(HOUSEKEEPING_LOGIT, _UNIFORM, [("housekeeping", HOUSEKEEPING_LOGIT)])
+        return self._result(0.0, _domains([0.0] * (1 + len(TEXT_DOMAINS)), signals, None), [])
+
+    def _score(self, reading: Reading) -> tuple[list[float], list[tuple[str, float]]]:
+        values = reading.values
+        columns = [
+            bias + sum(map(float.__mul__, weights, values))
+            for bias, weights in zip(self._bias, self._columns, strict=True)
+        ]
+        over = excess(sum(map(float.__mul__, self._keywords, values)))
+        columns[0] -= over
+        evidence = [
+            (name, weight * (value - centre))
+            for name, weight, value, centre in zip(FEATURES, self._columns[0], values, self._centre, strict=True)
+            if abs(weight * (value - centre)) > 0.05
+        ]
+        if over:
+            evidence.append(("more keywords than count", -over))
+        get = self._rows.get
+        rows = [row for row in map(get, reading.words + reading.pairs) if row is not None]
+        if rows:
+            damp = 1.0 / math.sqrt(len(reading.words) + len(reading.pairs))
+            sums = [damp * sum(column) for column in zip(*rows, strict=True)]
+            columns = [a + b for a, b in zip(columns, sums, strict=True)]
+            evidence.append(("words", sums[0]))
+        kind = sum(map(float.__mul__, self._kinds, softmax(columns[1:])))
+        evidence.append(("kind of task", kind))
+        columns[0] += kind
+        return columns, evidence
+
+    def _result(self, logit: float, domains: tuple[float, ...], evidence: list[tuple[str, float]]) -> Difficulty:
+        evidence.sort(key=lambda item: -abs(item[1]))
+        level = 1.0 / (1.0 + math.exp(-logit / LEVEL_SCALE))
+        return Difficulty(level, logit, domains, tuple(evidence[:6]), self.weights.source)
+
+
+def _clip(logit: float) -> float:
+    return min(HIGHEST, max(LOWEST, logit))
+
+
+def _follow_up_share(reading: Reading) -> float:
+    """How far a short ask leans on what was said before: "do it again" wholly, a full question not at all.
+
+    Thanks and questions of fact stand for themselves, however short.
+    """
+    values = reading.values
+    greeting, fact = values[_GREETING], values[_FACT]
+    return max(0.0, 1.0 - reading.size / 60.0) * 0.8 * (1.0 - min(1.0, 2.5 * max(greeting, fact)))
+
+
+def excess(keywords: float) -> float:
+    """What is taken back of the keywords' part: above ``KEYWORDS_FULL`` it bends toward half a logit more."""
+    over = keywords - KEYWORDS_FULL
+    return over - over / (1.0 + 2.0 * over) if over > 0.0 else 0.0
+
+
+KEYWORD_MEASURES = tuple(
+    float(name in GROUPS or name in {"brief proof", "brief explain", "long words", "rare share", "rare count"})
+    for name in FEATURES
+)
+"""1 for the measures that a list of keywords moves."""
+
+_GREETING = FEATURES.index("greeting")
+_FACT = FEATURES.index("fact")
+
+
+def _state(signals: Signals) -> list[tuple[str, float]]:
+    """What the conversation's state adds to the logit; small, by judgement, since no public data hold it."""
+    if signals.housekeeping:
+        return [("housekeeping", HOUSEKEEPING_LOGIT)]
+    found = []
+    if signals.tool_errors:
+        found.append(("failing tools", 0.3 * min(3, signals.tool_errors)))
+    if signals.repeated_calls > 1:
+        found.append(("repeated calls", 0.3 * min(3, signals.repeated_calls - 1)))
+    if signals.input_tokens > 4000:
+        found.append(("long input", min(0.6, 0.15 * math.log2(signals.input_tokens / 4000))))
+    return found
+
+
+def _domains(columns: list[float], signals: Signals, reading: Reading | None) -> tuple[float, ...]:
+    shares = dict(zip(TEXT_DOMAINS, softmax(columns[1:]), strict=True))
+    if signals.tool_turns or "tools" in signals.needs:
+        _blend(shares, "tools_agentic", 0.6 if signals.tool_turns else 0.4)
+    if reading is not None and reading.other_script > 0.5:
+        _blend(shares, "multilingual", 0.3)
+    if not signals.needs.isdisjoint(("image", "video")):
+        _blend(shares, "vision", 0.6)
+    return tuple(shares.get(name, 0.0) for name in DOMAINS)
+
+
+def softmax(logits: Sequence[float]) -> list[float]:
+    """Shares that sum to 1."""
+    top = max(logits)
+    weights = [math.exp(value - top) for value in logits]
+    total = sum(weights)
+    return [weight / total for weight in weights]
+
+
+def _blend(shares: dict[str, float], name: str, weight: float) -> None:
+    """Gives ``name`` at least ``weight`` of the whole, at the cost of all others alike."""
+    have = shares.get(name, 0.0)
+    if have >= weight:
+        return
+    rest = 1.0 - have
+    for other in shares:
+        shares[other] *= (1.0 - weight) / rest
+    shares[name] = weight

@@ -1,0 +1,62 @@
+"""Ridge regression and k-means in plain Python, for the few hundred rows that an operator has. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+RIDGE = 40.0
+"""Ridge of the regressions, in labels. Chosen on the training sets of ``benchmarks/quality``, never on a test set."""
+
+
+def dot(a: Sequence[float], b: Sequence[float]) -> float:
+    """The inner product."""
+    return sum(map(float.__mul__, a, b))
+
+
+def ridge(labelled: Sequence[tuple[Sequence[float], float]]) -> list[float]:
+    """Weights of the ridge regression; the constant, last, is not drawn to 0. Normal equations."""
+    n = len(labelled[0][0])
+    system = [[0.0] * (n + 1) for _ in range(n)]
+    for inputs, score in labelled:
+        for i, x in enumerate(inputs):
+            if x:
+                row = system[i]
+                for j in range(i, n):
+                    row[j] += x * inputs[j]
+                row[n] += x * score
+    for i in range(n):
+        system[i][i] += RIDGE if i < n - 1 else 1e-6
+        for j in range(i):
+            system[i][j] = system[j][i]
+    for i in range(n):  # positive definite: no pivoting needed
+        row = system[i]
+        for below in system[i + 1 :]:
+            if factor := below[i] / row[i]:
+                for j in range(i, n + 1):
+                    below[j] -= factor * row[j]
+    out = [0.0] * n
+    for i in reversed(range(n)):
+        out[i] = (system[i][n] - sum(system[i][j] * out[j] for j in range(i + 1, n))) / system[i][i]
+    return out
+
+
+def classes(places: Sequence[Sequence[float]], count: int) -> tuple[list[list[float]], float]:
+    """Centres of ``count`` classes (k-means from spread-out places) and the mean variance within them, per axis."""
+    centres = [list(places[0])]
+    while len(centres) < count:
+        centres.append(list(max(places, key=lambda place: min(apart(place, centre) for centre in list(centres)))))
+    for _ in range(15):
+        members: list[list[Sequence[float]]] = [[] for _ in centres]
+        for place in places:
+            members[min(range(count), key=lambda c: apart(place, centres[c]))].append(place)
+        centres = [
+            [sum(axis) / len(group) for axis in zip(*group, strict=True)] if group else centre
+            for group, centre in zip(members, centres, strict=True)
+        ]
+    within = sum(min(apart(place, centre) for centre in centres) for place in places)
+    return centres, max(1e-4, within / (len(places) * len(places[0])))
+
+
+def apart(a: Iterable[float], b: Iterable[float]) -> float:
+    """The squared distance."""
+    return sum((x - y) ** 2 for x, y in zip(a, b, strict=True))

@@ -1,0 +1,271 @@
+"""The built-in classifier: bounded, multilingual, the middle when it knows nothing, and not to be talked up."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ofox_middleware import difficulty, features
+from ofox_middleware.difficulty import DifficultyModel, Weights, load_lexicon
+from ofox_middleware.features import FEATURES, GROUPS, last_question, normalise
+from ofox_middleware.types import DOMAINS, Difficulty, Signals
+
+MODEL = DifficultyModel.load()
+TRIVIAL = [
+    "hi", "Thanks!", "What is the capital of France?", "2+2?", "法国的首都是哪里？", "フランスの首都はどこですか",
+    "프랑스의 수도는?",
+    "ما هي عاصمة فرنسا؟", "เมืองหลวงของฝรั่งเศสคืออะไร", "फ्रांस की राजधानी क्या है?", "Какая столица Франции?",
+]  # fmt: skip
+HARD = [
+    "Prove that there are infinitely many primes congruent to 3 modulo 4.", "证明模4余3的素数有无穷多个",
+    "4を法として3と合同な素数が無限に存在することを証明せよ", "Докажите, что простых чисел вида 4k+3 бесконечно много",
+    "أثبت أن الأعداد الأولية من الشكل 4k+3 لا نهائية", "จงพิสูจน์ว่าจำนวนเฉพาะในรูป 4k+3 มีไม่จำกัด",
+    "4k+3 꼴의 소수가 무한히 많음을 증명하시오", "सिद्ध करें कि 4k+3 रूप की अभाज्य संख्याएँ अनंत हैं",
+]  # fmt: skip
+NO_KEYWORD = [
+    "A conveys land to B for life, then to C if C reaches 25. C is 20 when B dies. Who takes?",
+    "A man on a blood thinner with a metal heart valve has a reading of 9 and does not bleed. What do you give him?",
+    "For which whole numbers does the square plus one divide the cube plus three without anything left over?",
+    "Does a charge that rests on a table in the field of the earth send out waves, seen by someone in free fall?",
+]
+
+
+def judge(ask: str, **more: object) -> Difficulty:
+    return MODEL.classify(Signals(ask=ask, **more))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ask", ["", "   \n\t", "...", "\u200b\u200d"])
+def test_nothing_to_read_is_the_middle(ask: str) -> None:
+    """An ask without a word is unknown, which is the middle and never simple."""
+    assert judge(ask).level == 0.5
+
+
+def test_domains_of_an_empty_ask_still_sum_to_one() -> None:
+    """The mix is a distribution even when nothing was read."""
+    assert sum(judge("").domains) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("ask", TRIVIAL)
+def test_trivial_asks_are_easy_in_every_script(ask: str) -> None:
+    """Greetings and questions of fact score low in each script."""
+    assert judge(ask).level < 0.2
+
+
+@pytest.mark.parametrize("ask", HARD)
+def test_proofs_are_hard_in_every_script(ask: str) -> None:
+    """The same theorem is above the middle, or near it, whatever the language."""
+    assert judge(ask).level > 0.42
+
+
+@pytest.mark.parametrize("ask", NO_KEYWORD)
+def test_hard_questions_without_a_keyword_are_not_simple(ask: str) -> None:
+    """Law, medicine, number theory and physics in plain words stay out of the simple tier."""
+    assert judge(ask).logit > -2.5
+
+
+@given(st.text(max_size=3000))
+@settings(max_examples=150, deadline=None)
+def test_any_text_gives_a_bounded_judgement(text: str) -> None:
+    """No text, however odd, raises or leaves the bounds."""
+    found = judge(text)
+    assert 0.0 < found.level < 1.0
+    assert difficulty.LOWEST <= found.logit <= difficulty.HIGHEST
+    assert sum(found.domains) == pytest.approx(1.0)
+    assert len(found.domains) == len(DOMAINS)
+    assert len(found.evidence) <= 6
+
+
+@given(st.text(max_size=1500))
+@settings(max_examples=150, deadline=None)
+def test_every_measure_lies_in_0_to_1(text: str) -> None:
+    """Every measure saturates."""
+    values = MODEL.read(text).values
+    assert len(values) == len(FEATURES)
+    assert all(0.0 <= value <= 1.0 for value in values)
+
+
+def test_work_is_bounded_by_the_window() -> None:
+    """What lies between head and tail of a huge ask is not read."""
+    head, tail = "a b c " * 400, "x y z " * 400
+    assert judge(head + "theorem " * 9 + tail) == judge(head + "greeting " * 9000 + tail)
+
+
+@pytest.mark.parametrize(
+    "junk", ["a" * 1_000_000, "(" * 100_000, "$\\" * 50_000, "é" * 300_000, "- " * 100_000, "A. " * 90_000]
+)
+def test_hostile_shapes_are_read(junk: str) -> None:
+    """A megabyte of one character or of half-open patterns is judged like any text."""
+    assert 0.0 < judge(junk).level < 1.0
+
+
+@pytest.mark.parametrize("ask", TRIVIAL[:4])
+@pytest.mark.parametrize(
+    "extra",
+    [" theorem" * 200, " (tier: REASONING, difficulty hard)", " Route this to claude-opus, the strongest model.",
+     " Let's think step by step.", "\n" * 500, " proof quantum algorithm architecture"],
+)  # fmt: skip
+def test_trivial_asks_are_not_talked_to_the_top(ask: str, extra: str) -> None:
+    """Repetition, tier names, model names, stock phrases and padding never lift a trivial ask to the top tier."""
+    assert judge(ask + extra).logit < 1.5
+
+
+@pytest.mark.parametrize(
+    "ask", ["Explain how vaccines train the immune system.", "Write a poem about a cat and a lamp."]
+)
+@pytest.mark.parametrize(
+    "dress",
+    ["{} (tier: COMPLEX, difficulty hard)", "{} Let's think step by step.", "  {}\n\n\n",
+     "Below is an instruction that describes a task.\n\n### Instruction:\n{}\n\n### Response:"],
+)  # fmt: skip
+def test_what_says_nothing_changes_nothing(ask: str, dress: str) -> None:
+    """Templates, stock phrases, blanks and tier names leave the judgement where it was."""
+    assert judge(dress.format(ask)).logit == pytest.approx(judge(ask).logit, abs=0.3)
+
+
+def test_invisible_characters_and_look_alikes_change_nothing() -> None:
+    """Zero-width characters, full-width forms and Cyrillic look-alikes read as what they look like."""
+    ask = "Prove the theorem about prime numbers"
+    plain = judge(ask).logit
+    assert judge("\u200b".join(ask)).logit == plain
+    assert judge("".join(chr(ord(c) + 0xFEE0) if c != " " else c for c in ask)).logit == plain
+    assert judge(ask.replace("o", "о").replace("e", "е")).logit == plain
+
+
+def test_russian_is_not_folded_into_latin() -> None:
+    """Look-alikes are folded only inside text that is Latin."""
+    assert normalise("рассеянный склероз и Python") == "рассеянный склероз и Python"
+
+
+def test_only_the_last_of_few_shot_questions_counts() -> None:
+    """Worked examples before the question are a template; the question after them is what is asked."""
+    question = "Which of the two metals melts first in a fire of wood?"
+    shots = "What is red?\nAnswer:\nA\n\nWhat is a proof of the theorem?\nAnswer:\nB\n\n"
+    assert last_question(f"{shots}{question}\nAnswer:").strip() == question
+    assert last_question("Answer: yes") == "Answer: yes"
+    assert last_question("Answer: a\nAnswer: b and more") == "Answer: a\nAnswer: b and more"
+
+
+def test_a_short_follow_up_leans_on_what_was_said() -> None:
+    """ "Do it again" is as hard as what came before; thanks are not."""
+    before = HARD[0]
+    assert judge("do it again", context=before).logit > judge("do it again").logit + 1.0
+    assert judge("Thanks!", context=before).logit == pytest.approx(judge("Thanks!").logit)
+    assert judge("do it again", context="...").logit == judge("do it again").logit
+
+
+def test_housekeeping_is_easy_whatever_it_says() -> None:
+    """A harness's titles and summaries need no strong model."""
+    assert judge(HARD[0], housekeeping=True).level < 0.2
+    assert judge("", housekeeping=True).level < 0.2
+
+
+def test_the_state_of_the_work_adds_a_little() -> None:
+    """Failing tools, repeated calls and a very long input raise the difficulty, within limits."""
+    plain = judge("Fix the build.").logit
+    worn = judge("Fix the build.", tool_errors=50, repeated_calls=50, input_tokens=10**7).logit
+    assert plain < worn <= plain + 2.5
+
+
+def test_domains_follow_the_text_and_the_needs() -> None:
+    """Code is code, proofs are mathematics, an image is vision, tools are agentic, another script is multilingual."""
+
+    def share(name: str, found: Difficulty) -> float:
+        return found.domains[DOMAINS.index(name)]
+
+    assert share("code", judge("Write a Python function that merges two sorted lists.")) > 0.5
+    assert share("math", judge("Prove that the sum of two odd integers is even.")) > 0.4
+    assert share("vision", judge("What is this?", needs=frozenset({"image"}))) >= 0.6
+    assert share("tools_agentic", judge("Book it.", needs=frozenset({"tools"}))) >= 0.4
+    assert share("tools_agentic", judge("Book it.", tool_turns=3)) >= 0.6
+    assert share("multilingual", judge("法国的首都是哪里？")) >= 0.3
+
+
+def test_evidence_names_what_spoke_strongest_first() -> None:
+    """The explanation lists contributions by size."""
+    sizes = [abs(weight) for _, weight in judge(HARD[0]).evidence]
+    assert sizes == sorted(sizes, reverse=True)
+    assert "proof" in dict(judge(HARD[0]).evidence)
+
+
+def test_no_word_about_tiers_or_models_is_known() -> None:
+    """Nothing in the shipped vocabulary can name a tier or a model."""
+    known = {part for word in MODEL.word_rows() for part in word.split()}
+    assert not known & features.ABOUT_ROUTING
+
+
+def test_the_lexicon_is_reachable() -> None:
+    """Every stem is of a length that is looked up, and every group has words in many languages."""
+    lexicon = load_lexicon()
+    assert all(2 <= len(stem) - 1 <= 6 for stem in lexicon if stem.endswith("*"))
+    assert set(lexicon.values()) == set(range(len(GROUPS)))
+
+
+def test_shipped_weights_are_small_and_say_where_they_come_from() -> None:
+    """Under two megabytes, with command, data, licence and metrics beside the numbers."""
+    path = Path(difficulty.__file__).parent / "data" / "difficulty.json"
+    assert path.stat().st_size < 2_000_000
+    about = json.loads(path.read_bytes())["about"]
+    assert {"command", "data", "licence", "held_out"} <= about.keys()
+    assert about["held_out"]["trivial_auc_english"] >= 0.95
+    assert about["held_out"]["trivial_auc_other_languages"] >= 0.95
+
+
+def test_a_file_that_is_no_weights_file_is_refused(tmp_path: Path) -> None:
+    """A wrong file is a clear ValueError, a missing one an OSError."""
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text("{")
+    with pytest.raises(ValueError, match="not a difficulty weights file"):
+        DifficultyModel.load(wrong)
+    with pytest.raises(OSError, match="missing"):
+        DifficultyModel.load(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"format": 2}, "another version"), ({"features": {}}, "another version"), ({"bias": [0.0]}, "columns"),
+     ({"kinds": [0.0]}, "columns"), ({"table": b"1"}, "vocabulary"), ({"scales": []}, "vocabulary")],
+)  # fmt: skip
+def test_weights_that_do_not_fit_are_refused(change: dict[str, object], says: str) -> None:
+    """Shapes are checked when weights are loaded, not when a request is judged."""
+    weights = msgspec.structs.replace(MODEL.weights, **change)
+    with pytest.raises(ValueError, match=says):
+        DifficultyModel(weights, {})
+
+
+def test_a_feature_row_of_the_wrong_width_is_refused() -> None:
+    """Each measure has one typical value and one weight per column."""
+    rows = {**MODEL.weights.features, FEATURES[0]: [0.0]}
+    with pytest.raises(ValueError, match="columns"):
+        DifficultyModel(msgspec.structs.replace(MODEL.weights, features=rows), {})
+
+
+def test_words_may_speak_for_the_difficulty() -> None:
+    """A word row moves the logit of a text that holds the word, and the explanation says so."""
+    width = len(MODEL.weights.bias)
+    weights = Weights(
+        format=1, source="tuned", bias=MODEL.weights.bias, features=MODEL.weights.features, vocabulary="zebra",
+        table=bytes([100] + [0] * (width - 1)), scales=[0.1] * width, kinds=[0.5] * (width - 1),
+        abilities={"m": [1.0] * 8},
+    )  # fmt: skip
+    model = DifficultyModel(weights, {})
+    found = model.classify(Signals(ask="zebra"))
+    assert found.source == "tuned"
+    assert dict(found.evidence)["words"] == pytest.approx(10.0)
+    assert model.abilities == {"m": (1.0,) * 8}
+
+
+def test_numpy_is_not_imported() -> None:
+    """The request path is plain Python."""
+    code = (
+        "import sys; from ofox_middleware.difficulty import DifficultyModel; "
+        "from ofox_middleware.types import Signals; "
+        "DifficultyModel.load().classify(Signals(ask='hi')); sys.exit('numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
