@@ -1,0 +1,314 @@
+"""Shared health: each worker tells the others what it sees, through a cache that is there already.
+
+About once a second a worker publishes a small summary of its own health book and merges the others'. This runs in a
+background task; a request never waits for it. When the cache is gone, slow, restarted or holds nonsense, every worker
+goes on with what it knows itself, and tries again with growing pauses.
+
+The cache is aiocache's: Redis by URL, or any aiocache cache that is passed in. There are 64 places to publish in; a
+worker takes a free one at random, and moves when it finds another worker in it. In a larger fleet the rest only listen:
+64 workers are sample enough. In each round a worker reads 16 of the others, chosen at random when there are more.
+
+Nothing in the cache is trusted: the schema is checked, stamps of the future and old ones are dropped, values are
+clamped and weighed by the health book. Who can write to the Redis can still make models look a little worse or better
+than they are; keep it to yourself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import os
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import msgspec
+from aiocache.serializers import NullSerializer
+
+from ofox_middleware.errors import SettingsError
+from ofox_middleware.health import HealthBook, Report
+
+INTERVAL_S: Final = 1.0
+TTL_S: Final = 15.0
+OP_TIMEOUT_S: Final = 0.05
+"""A summary every second, forgotten after 15 s; an operation that takes longer than 50 ms counts as failed."""
+
+CONNECT_TIMEOUT_S: Final = 1.0
+"""The first operation after a failure may take this long: it makes the connection, perhaps with TLS."""
+
+LONGEST_PAUSE_S: Final = 30.0
+FUTURE_S: Final = 2.0
+"""Stamps may be ahead of our clock by this much."""
+
+PLACES: Final = 64
+READ_AT_ONCE: Final = 16
+MOST_BYTES: Final = 128 * 1024
+
+
+class Envelope(msgspec.Struct):
+    """One worker's summary on the wire, as JSON. ``at``: seconds since the epoch."""
+
+    worker: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    at: float
+    models: dict[str, Report]
+
+
+_decoder = msgspec.json.Decoder(Envelope)
+
+
+class HealthSharing:
+    """Keeps a health book and those of other workers in step.
+
+    Args:
+        book: this worker's.
+        url: of a Redis: ``redis://``, ``rediss://`` or ``unix://``, as redis-py reads them.
+        cache: an aiocache cache to use instead, such as one ``SimpleMemoryCache`` for several books of one process;
+            its serializer must keep ``bytes`` as they are; it is not closed here. Without either there is nobody to
+            share with, and nothing runs.
+        namespace: workers share with those of the same namespace only. Give each pool of models that differ under
+            equal names its own.
+        interval_s: mean pause between rounds is a little under this.
+        wall: seconds since the epoch.
+        rng: spreads the rounds of many workers.
+
+    Raises:
+        SettingsError: the URL cannot be used, or redis is not installed.
+    """
+
+    def __init__(
+        self,
+        book: HealthBook,
+        *,
+        url: str | None = None,
+        cache: Any = None,
+        namespace: str = "default",
+        interval_s: float = INTERVAL_S,
+        wall: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        if cache is None and url is not None:
+            _check(url)
+        self._book = book
+        self._url = url
+        self._given = cache
+        self._keys = [f"ofox:{namespace}:health:1:{place}" for place in range(PLACES)]
+        self._interval_s = interval_s
+        self._wall = wall
+        self._rng = random.Random() if rng is None else rng
+        self._cache: Any = None
+        self._pool: Any = None
+        self._task: asyncio.Task[None] | None = None
+        self._process = 0
+        self._worker = ""
+        self._place: int | None = None
+        self._connected = False
+        self._rounds = self._failures = self._dropped = 0
+        self._error = ""
+
+    def start(self) -> bool:
+        """Starts the background task in the running loop, unless it runs already, in this loop or another one of this
+        process. Cheap: doors may call it on every request. False when nothing can run: no loop, or nobody to share
+        with."""
+        if self._given is None and self._url is None:
+            return False
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if not self._runs():
+            self._process = os.getpid()
+            # A context of its own: the task must not keep alive the request that happened to start it.
+            self._task = contextvars.Context().run(loop.create_task, self._run())
+        return True
+
+    async def stop(self) -> None:
+        """Ends the task, takes this worker's summary out of the cache and closes the connections."""
+        task, self._task = self._task, None
+        if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
+            return
+        task.cancel()
+        await asyncio.wait({task})
+
+    async def __aenter__(self) -> HealthSharing:
+        self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def status(self) -> dict[str, Any]:
+        """How the sharing goes, in plain JSON types: counts, and the kind of the last error (never its text, which
+        may hold a password)."""
+        return {
+            "running": self._runs(),
+            "connected": self._connected,
+            "publishing": self._place is not None,
+            "other_workers": self._book.workers(),
+            "rounds": self._rounds,
+            "failures": self._failures,
+            "dropped": self._dropped,
+            "last_error": self._error,
+        }
+
+    def _runs(self) -> bool:
+        # A forked worker has a copy of its parent's task, which nobody runs.
+        task = self._task
+        return task is not None and not task.done() and task.get_loop().is_running() and self._process == os.getpid()
+
+    async def _run(self) -> None:
+        # Made here and not before: connections belong to a loop, and a forked worker is another one.
+        self._worker = secrets.token_hex(8)
+        self._place = None
+        self._open_cache()
+        failed = 0
+        try:
+            while True:
+                try:
+                    await self._round()
+                    failed = 0
+                except Exception as error:  # noqa: BLE001 - whatever ails the cache, requests go on without it
+                    failed += 1
+                    self._failures += 1
+                    self._error = type(error).__name__
+                    self._connected = False
+                pause = self._interval_s * 2.0 ** min(max(0, failed - 1), 10)
+                _heed_cancel()
+                await asyncio.sleep(min(pause, LONGEST_PAUSE_S) * self._rng.uniform(0.75, 1.0))
+        finally:
+            await self._leave()
+
+    async def _round(self) -> None:
+        """Reads the others, publishes, merges."""
+        if not self._connected:
+            await self._cache.exists(self._keys[0], timeout=CONNECT_TIMEOUT_S)
+            self._connected = True
+        values = await self._cache.multi_get(self._keys, timeout=OP_TIMEOUT_S)
+        now = self._wall()
+        self._find_place(values)
+        if self._place is not None:
+            envelope = Envelope(self._worker, now, self._book.summary())
+            await self._cache.set(
+                self._keys[self._place], msgspec.json.encode(envelope), ttl=TTL_S, timeout=OP_TIMEOUT_S
+            )
+        others = [value for place, value in enumerate(values) if value is not None and place != self._place]
+        if len(others) > READ_AT_ONCE:
+            others = self._rng.sample(others, READ_AT_ONCE)
+        for value in others:
+            self._merge(value, now)
+            await asyncio.sleep(0)  # Lets requests in between.
+        self._rounds += 1
+
+    def _merge(self, value: Any, now: float) -> None:
+        envelope = _read(value)
+        if envelope is None:
+            self._dropped += 1
+            return
+        age_s = now - envelope.at
+        if envelope.worker == self._worker:
+            return
+        if not -FUTURE_S <= age_s < TTL_S:
+            self._dropped += 1
+            return
+        self._book.merge(envelope.worker, envelope.models, age_s=age_s)
+
+    def _find_place(self, values: list[Any]) -> None:
+        """Keeps our place unless another worker is in it; else takes one that is free or holds nonsense."""
+        if self._place is not None:
+            held = values[self._place]
+            tenant = None if held is None else _read(held)
+            if tenant is None or tenant.worker == self._worker:
+                return
+            self._place = None
+        free = [place for place, value in enumerate(values) if value is None]
+        free = free or [place for place, value in enumerate(values) if _read(value) is None]
+        if free:
+            self._place = self._rng.choice(free)
+
+    def _open_cache(self) -> None:
+        self._connected = False
+        if self._given is not None:
+            self._cache = self._given
+            return
+        from aiocache import RedisCache  # noqa: PLC0415 - exists only where redis is installed
+        from redis.asyncio import ConnectionPool  # noqa: PLC0415
+        from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+
+        # redis-py reads more kinds of URL than aiocache does. Retrying is the task's affair.
+        pool = ConnectionPool.from_url(
+            self._url, max_connections=2, socket_connect_timeout=CONNECT_TIMEOUT_S, retry=Retry(NoBackoff(), 0)
+        )
+        self._pool = pool
+        self._cache = RedisCache(
+            serializer=NullSerializer(encoding=None), timeout=OP_TIMEOUT_S, connection_pool_class=lambda **_: pool
+        )
+
+    async def _leave(self) -> None:
+        cache, pool, self._pool = self._cache, self._pool, None
+        if self._connected and self._place is not None:
+            with contextlib.suppress(Exception):
+                await cache.delete(self._keys[self._place], timeout=OP_TIMEOUT_S)
+        self._connected = False
+        self._place = None
+        if pool is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(pool.disconnect(), CONNECT_TIMEOUT_S)
+
+
+def redis_url(environ: Mapping[str, str]) -> str | None:
+    """The Redis that LiteLLM is told to use by its own variables, for when ``OFOX_REDIS_URL`` is unset.
+
+    Reads ``REDIS_URL``, or ``REDIS_HOST`` with ``REDIS_PORT``, ``REDIS_USERNAME``, ``REDIS_PASSWORD``, ``REDIS_SSL``
+    and ``REDIS_DB``. Clusters and sentinels are not supported: ``None``.
+    """
+    if environ.get("REDIS_CLUSTER_NODES") or environ.get("REDIS_SENTINEL_NODES"):
+        return None
+    if environ.get("REDIS_URL"):
+        return environ["REDIS_URL"]
+    host = environ.get("REDIS_HOST")
+    if not host:
+        return None
+    scheme = "rediss" if environ.get("REDIS_SSL", "").lower() == "true" else "redis"
+    user, password = environ.get("REDIS_USERNAME", ""), environ.get("REDIS_PASSWORD", "")
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if password else ""
+    return f"{scheme}://{login}{host}:{environ.get('REDIS_PORT') or 6379}/{environ.get('REDIS_DB') or 0}"
+
+
+def _heed_cancel() -> None:
+    """Before Python 3.12 ``wait_for`` may swallow a cancellation that comes as its operation ends."""
+    task: Any = asyncio.current_task()
+    if task is not None and hasattr(task, "cancelling") and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _check(url: str) -> None:
+    try:
+        from redis.asyncio.connection import parse_url  # noqa: PLC0415 - redis is optional
+    except ImportError:
+        raise SettingsError(
+            "redis_url is set but redis is not installed: pip install 'ofox-middleware[redis]'.", param="redis_url"
+        ) from None
+    try:
+        parse_url(url)
+    except ValueError:
+        # Not the URL itself, which may hold a password.
+        raise SettingsError(
+            "redis_url cannot be read: use redis://, rediss:// or unix://.", param="redis_url"
+        ) from None
+
+
+def _read(value: Any) -> Envelope | None:
+    """The envelope in ``value``; ``None`` when it is none of ours."""
+    if not isinstance(value, bytes) or len(value) > MOST_BYTES:
+        return None
+    try:
+        return _decoder.decode(value)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
