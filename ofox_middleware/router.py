@@ -1,0 +1,365 @@
+"""SmartRouter: one request in, one :class:`Decision` out. Synchronous, no await, no I/O."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+from ofox_middleware import scoring, signals
+from ofox_middleware.catalog import Catalog, matches
+from ofox_middleware.difficulty import DifficultyModel
+from ofox_middleware.errors import InvalidRoutingConfig, NoCandidate, SettingsError
+from ofox_middleware.health import HealthBook
+from ofox_middleware.pools import Pools
+from ofox_middleware.sessions import Pin, SessionBook, session_key
+from ofox_middleware.settings import RoutingConfig, Settings
+from ofox_middleware.types import (
+    Candidate,
+    Classifier,
+    Clock,
+    Decision,
+    Difficulty,
+    ModelFacts,
+    Outcome,
+    Profile,
+    Reason,
+    Signals,
+)
+
+CACHE_WARM_S: Final = 300.0
+"""A provider's prompt cache is taken to be warm for five idle minutes, the shortest lifetime that the large providers
+document for it."""
+
+STUCK_AFTER: Final = 3
+"""The same tool call, or a failing tool, this often in a row means that the model does not get on by itself."""
+
+STUCK_LOGITS: Final = 1.0
+"""How much harder a stuck task is taken to be than its words say."""
+
+CLASSIFIER_REST_S: Final = 30.0
+"""How long a custom classifier is left alone after an answer that came too late."""
+
+
+class Observer(Protocol):
+    """Told of what is decided and how it ended. Called on the request path: must be quick; its errors are counted.
+
+    An observer with a method ``asked(decision, ask)`` gets the human ask too, when ``Settings.log_prompts`` is on.
+    """
+
+    def decided(self, decision: Decision) -> None: ...
+
+    def ended(self, outcome: Outcome) -> None: ...
+
+
+class SmartRouter:
+    """Picks a model for each request from its difficulty and from how each candidate is doing.
+
+    Args:
+        settings: defaults to what the environment says.
+        health: the state of each model; share one book between doors that serve the same models.
+        clock: monotonic seconds.
+        seed: makes the random sharing between equals repeatable; ``settings.seed`` when ``None``.
+        catalog: facts of known models.
+        classifier: judges difficulty in place of the built-in model.
+
+    Attributes:
+        stats: counts of events by name, such as ``decided`` or ``classifier_error``.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        health: HealthBook | None = None,
+        clock: Clock = time.monotonic,
+        seed: int | None = None,
+        catalog: Catalog | None = None,
+        classifier: Classifier | None = None,
+    ) -> None:
+        settings = Settings() if settings is None else settings
+        self.health = HealthBook(clock=clock) if health is None else health
+        self.catalog = Catalog.load() if catalog is None else catalog
+        self.sessions = SessionBook(clock=clock, ttl_s=settings.session_ttl_s, max_sessions=settings.max_sessions)
+        self.stats: Counter[str] = Counter()
+        self._clock = clock
+        self._classifier = classifier
+        self._classifier_rests_until = -float("inf")
+        self._rules = _Rules.of(settings)
+        seed = settings.seed if seed is None else seed
+        # Workers that are forked from one process must not draw the same numbers: the module's own generator is seeded
+        # anew in each of them.
+        self._draw = random.random if seed is None else random.Random(seed).random
+        self._observers: list[Observer] = []
+        self._pools = Pools(self.catalog)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._rules.settings
+
+    @property
+    def pool(self) -> tuple[ModelFacts, ...]:
+        """The operator's pool with all facts. Raises ``SettingsError`` when a name in it cannot be used."""
+        return self._pool_of(self._rules)
+
+    def _pool_of(self, rules: _Rules) -> tuple[ModelFacts, ...]:
+        if rules.pool is None:
+            rules.pool = _with_abilities(self._pools.operators(rules.settings), rules.tuned)
+        return rules.pool
+
+    def is_auto(self, model: object) -> bool:
+        """Whether ``model`` asks for routing; compared exactly, as decoded from JSON."""
+        return isinstance(model, str) and model in self.settings.auto_models
+
+    def facts(self, name: str) -> ModelFacts | None:
+        """What is known of a model of the operator's pool, ``None`` for any other name."""
+        return next((facts for facts in self.pool if facts.name == name), None)
+
+    def subscribe(self, observer: Observer) -> None:
+        """Tells ``observer`` of every decision and outcome from now on."""
+        self._observers.append(observer)
+
+    def report(self, outcome: Outcome) -> None:
+        """For doors: how a routed request ended. Call it once per request."""
+        self.stats["ended"] += 1
+        self._tell(lambda observer: observer.ended(outcome))
+
+    def reload(self, settings: Settings) -> None:
+        """Takes on new settings at once or, when they are wrong, not at all. Health and conversations are kept.
+
+        Raises:
+            SettingsError: the new settings cannot be used; the old ones stay in force.
+        """
+        rules = _Rules.of(settings)
+        self._pool_of(rules)
+        self._rules = rules
+        self.sessions.ttl_s, self.sessions.max_sessions = settings.session_ttl_s, settings.max_sessions
+
+    def decide(
+        self,
+        body: Mapping[str, Any],
+        path: str = "/v1/chat/completions",
+        *,
+        caller: str = "",
+        session: str | None = None,
+        pool: Sequence[ModelFacts] | None = None,
+        dry_run: bool = False,
+    ) -> Decision:
+        """The best model for ``body`` now, with its fallbacks and the reasons.
+
+        Args:
+            body: the request's JSON as a dict; its ``model_routing_config`` is honoured, its ``model`` ignored.
+            path: the request's path, which tells the body's shape.
+            caller: an opaque name of who asks; conversations of different callers are kept apart.
+            session: the conversation's id as a header or LiteLLM knows it; the config's ``session_id`` wins.
+            pool: replaces the operator's pool; a door passes the models that the caller's key may use.
+            dry_run: leaves no trace: no pin, no count, no observer.
+
+        Raises:
+            InvalidRoutingConfig: the config is wrong.
+            NoCandidate: no model can serve this request.
+            NoPool: there is nothing to choose from.
+        """
+        rules = self._rules  # read once: a reload in another thread must not show in the middle of a decision
+        settings = rules.settings
+        config = RoutingConfig.read(body.get("model_routing_config"))
+        preference = config.preference or settings.preference
+        profile = _profile(settings, preference)
+        surface = signals.surface_of(path) or "chat"
+        read = signals.read(body, surface)
+        difficulty, stuck = self._difficulty(read, rules)
+        if pool is None:
+            pool = self._pool_of(rules) or self._pools.callers(config.models)
+        elif rules.tuned:
+            pool = _with_abilities(pool, rules.tuned)
+        named, left_out = _candidates(config, settings, pool)
+
+        key = session_key(read.opening, caller, config.session_id or session)
+        pin = None if read.housekeeping or stuck else self.sessions.get(key)
+        fallback = settings.fallback if config.fallback is None else config.fallback
+        terms = scoring.Terms(
+            output_tokens=min(
+                read.max_output_tokens or settings.expected_output_tokens, settings.expected_output_tokens
+            ),
+            context_margin=settings.context_margin,
+            max_cost_usd=config.max_cost_usd,
+            cached=self._cached(pin),
+            probes=fallback and pin is None and not read.in_tool_loop,
+        )
+        views = [self.health.view(facts.name, facts.ttft_s, facts.s_per_token) for facts in named]
+        assessed = scoring.assess(named, views, read, difficulty, terms)
+        scoring.score(assessed, profile)
+        equals = scoring.near_best(assessed, profile, settings.share_within)
+        if not equals:
+            raise NoCandidate([*(item.row() for item in assessed), *left_out])
+
+        feasible = [item for item in assessed if item.feasible]
+        degraded = any(not item.healthy for item in feasible)
+        pinned = _pinned(pin, feasible, degraded=degraded)
+        reason: Reason = "session"
+        if pinned is not None and _stays(pinned, equals[0], read, settings.session_margin):
+            pick = pinned
+        else:
+            pick, reason = self._pick(equals, feasible)
+        if stuck and reason in ("best", "tie"):
+            reason = "escalated"
+        ranking = [pick, *scoring.fallbacks(pick, assessed)]
+        decision = Decision(
+            id=f"{random.getrandbits(64):016x}",  # a name, not a secret: os.urandom takes 14 us
+            model=pick.facts.name,
+            ranking=tuple(item.facts.name for item in ranking),
+            reason=reason,
+            preference=preference,
+            difficulty_detail=difficulty,
+            candidates=(
+                *(item.row() for item in ranking),
+                *(item.row() for item in assessed if not item.feasible),
+                *left_out,
+            ),
+            targets={item.facts.name: item.facts for item in ranking},
+            fallback=fallback,
+            surface=surface,
+            input_tokens=read.input_tokens,
+            output_tokens=terms.output_tokens,
+            session=key,
+            panic=2 * sum(not item.healthy for item in feasible) >= len(feasible),
+        )
+        if not dry_run:
+            self._remember(decision, read, degraded=degraded)
+        return decision
+
+    def _pick(
+        self, equals: Sequence[scoring.Assessed], feasible: Sequence[scoring.Assessed]
+    ) -> tuple[scoring.Assessed, Reason]:
+        pick = scoring.choose(equals, self._draw)
+        if not pick.healthy:
+            return pick, "last_resort"
+        if pick.probe:
+            return pick, "probe"
+        if len(feasible) == 1:
+            return pick, "only"
+        return pick, "tie" if len(equals) > 1 else "best"
+
+    def _remember(self, decision: Decision, read: Signals, *, degraded: bool) -> None:
+        self.stats["decided"] += 1
+        if not read.housekeeping:
+            self.sessions.pin(decision.session, decision.model, sent_tokens=decision.input_tokens, degraded=degraded)
+        self._tell(lambda observer: observer.decided(decision))
+        if self.settings.log_prompts:
+            self._tell(lambda observer: getattr(observer, "asked", _ignore)(decision, read.ask))
+
+    def _tell(self, event: Callable[[Observer], None]) -> None:
+        for observer in self._observers:
+            try:
+                event(observer)
+            except Exception:  # noqa: BLE001, PERF203 - an observer must not cost a request
+                self.stats["observer_error"] += 1
+
+    def _difficulty(self, read: Signals, rules: _Rules) -> tuple[Difficulty, bool]:
+        """How hard the request is, and whether an agent is stuck in it."""
+        difficulty = self._classify(read, rules)
+        stuck = read.repeated_calls >= STUCK_AFTER or read.tool_errors >= STUCK_AFTER
+        if not stuck:
+            return difficulty, False
+        evidence = (("stuck", STUCK_LOGITS), *difficulty.evidence)
+        return replace(difficulty, logit=difficulty.logit + STUCK_LOGITS, evidence=evidence), True
+
+    def _classify(self, read: Signals, rules: _Rules) -> Difficulty:
+        if self._classifier is None or self._clock() < self._classifier_rests_until:
+            return rules.builtin.classify(read)
+        started = self._clock()
+        try:
+            difficulty = self._classifier.classify(read)
+            scoring.check_difficulty(difficulty)
+        except Exception:  # noqa: BLE001 - a plug-in's error must not cost a request
+            self.stats["classifier_error"] += 1
+            return replace(rules.builtin.classify(read), source="fallback")
+        ended = self._clock()
+        if ended - started > rules.settings.classifier_timeout_s:
+            self.stats["classifier_late"] += 1
+            self._classifier_rests_until = ended + CLASSIFIER_REST_S
+        return difficulty
+
+    def _cached(self, pin: Pin | None) -> dict[str, int] | None:
+        if pin is None or self._clock() - pin.at > CACHE_WARM_S:
+            return None
+        return {pin.model: pin.sent_tokens}
+
+
+@dataclass(slots=True)
+class _Rules:
+    """What one configuration comes to. Replaced whole by a reload, so that no decision mixes two of them.
+
+    Attributes:
+        pool: the operator's, resolved when it is first asked for: the LiteLLM door has candidates of its own.
+    """
+
+    settings: Settings
+    builtin: DifficultyModel
+    tuned: Mapping[str, tuple[float, ...]]
+    pool: tuple[ModelFacts, ...] | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> _Rules:
+        """The rules of ``settings``. Raises ``SettingsError`` when they cannot be used."""
+        try:
+            builtin = DifficultyModel.load(settings.difficulty_weights)
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"difficulty_weights: {error}.", param="difficulty_weights") from None
+        return cls(settings, builtin, builtin.abilities)
+
+
+def _profile(settings: Settings, preference: str) -> Profile:
+    try:
+        return settings.profile(preference)
+    except ValueError as error:
+        raise InvalidRoutingConfig(
+            f"model_routing_config.preference: {error}.", param="model_routing_config.preference"
+        ) from None
+
+
+def _candidates(
+    config: RoutingConfig, settings: Settings, pool: Sequence[ModelFacts]
+) -> tuple[Sequence[ModelFacts], list[Candidate]]:
+    """The part of ``pool`` that caller and operator let through, and rows for the rest."""
+    exclude = (*settings.exclude, *config.exclude)
+    if config.models is None and not exclude:
+        return pool, []
+    named: list[ModelFacts] = []
+    left_out: list[Candidate] = []
+    for facts in pool:
+        if config.models is not None and not any(matches(pattern, facts.name) for pattern in config.models):
+            left_out.append(Candidate(facts.name, "skipped", "not_named"))
+        elif any(matches(pattern, facts.name) for pattern in exclude):
+            left_out.append(Candidate(facts.name, "skipped", "excluded"))
+        else:
+            named.append(facts)
+    return named, left_out
+
+
+def _pinned(pin: Pin | None, feasible: Sequence[scoring.Assessed], *, degraded: bool) -> scoring.Assessed | None:
+    """The candidate that the conversation is on, unless it cannot serve or was only a stopgap."""
+    if pin is None or (pin.degraded and not degraded):
+        return None
+    return next((item for item in feasible if item.facts.name == pin.model and item.healthy), None)
+
+
+def _stays(pinned: scoring.Assessed, best: scoring.Assessed, read: Signals, margin: float) -> bool:
+    """Whether the conversation keeps its model. Signed thinking can be read only by the model that wrote it."""
+    return read.in_tool_loop or read.thinking_signed or scoring.worth_staying(pinned, best, margin)
+
+
+def _ignore(_: Decision, __: str) -> None:
+    """What an observer does with an ask when it does not say."""
+
+
+def _with_abilities(pool: Sequence[ModelFacts], tuned: Mapping[str, tuple[float, ...]]) -> tuple[ModelFacts, ...]:
+    """``pool`` with the abilities that ``ofox tune`` fitted to the operator's own traffic."""
+    return tuple(
+        replace(facts, ability=tuned[facts.name], ability_source="tuned") if facts.name in tuned else facts
+        for facts in pool
+    )

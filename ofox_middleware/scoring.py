@@ -1,0 +1,281 @@
+"""Which candidates can serve a request, and in what order to try them. Pure: no clock, no I/O, randomness passed in.
+
+Every axis is compared as the logarithm of a ratio to the best candidate on it, never scaled over the pool, so that a
+third model coming or going cannot turn two others round.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import mul
+from typing import Final
+
+from ofox_middleware.types import DOMAINS, Candidate, Difficulty, HealthView, ModelFacts, Need, Profile, Signals
+
+COST_GRAIN_USD: Final = 1e-6
+"""Costs are compared in steps no finer than this: a ratio to a free model would be infinite."""
+
+DIVERSITY: Final = 0.9
+"""A fallback on another provider goes first when its score is at least this share of the better one's."""
+
+# Groups of the ranking, tried in this order; within a group the score decides.
+_KEPT, _BELOW_FLOOR, _UNKNOWN, _UNHEALTHY, _SKIPPED = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a request asks of every candidate, beside its difficulty.
+
+    Attributes:
+        output_tokens: expected length of the answer.
+        context_margin: share of a window kept free for errors of the token estimate.
+        max_cost_usd: dearer candidates are skipped; ``None`` is no limit.
+        cached: prompt tokens that a model has read already, by name.
+        probes: whether a half-open model may get this request as its probe.
+    """
+
+    output_tokens: int
+    context_margin: float = 0.1
+    max_cost_usd: float | None = None
+    cached: Mapping[str, int] | None = None
+    probes: bool = True
+
+
+@dataclass(slots=True)
+class Assessed:
+    """One candidate while it is being judged. ``group`` orders the ranking; the other fields as in ``Candidate``."""
+
+    facts: ModelFacts
+    group: int
+    reason: str = ""
+    quality: float = 0.0
+    cost_usd: float | None = None
+    time_s: float = 0.0
+    score: float = -math.inf
+    reopens_in_s: float = 0.0
+    probe: bool = False
+
+    def row(self) -> Candidate:
+        """This candidate as the decision shows it."""
+        if self.group == _SKIPPED:
+            return Candidate(
+                self.facts.name,
+                "skipped",
+                self.reason,
+                cost_usd=self.cost_usd,
+                ability_source=self.facts.ability_source,
+            )
+        return Candidate(
+            self.facts.name,
+            "kept" if self.group == _KEPT else "demoted",
+            self.reason,
+            self.quality,
+            self.cost_usd,
+            self.time_s,
+            self.score,
+            self.facts.ability_source,
+        )
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it can serve the request at all."""
+        return self.group != _SKIPPED
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it can serve the request and its breaker does not stand in the way."""
+        return self.group < _UNHEALTHY
+
+
+def expected_cost_usd(facts: ModelFacts, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None:
+    """USD of one request: input x price + output x price, cached input at its own price; ``None`` without prices."""
+    if facts.input_usd is None or facts.output_usd is None:
+        return None
+    cached = min(cached_tokens, input_tokens)
+    cached_usd = facts.input_usd if facts.cached_input_usd is None else facts.cached_input_usd
+    return (input_tokens - cached) * facts.input_usd + cached * cached_usd + output_tokens * facts.output_usd
+
+
+def infeasible(facts: ModelFacts, signals: Signals, terms: Terms) -> tuple[int, str]:
+    """The group and the reason of a candidate that lacks something, ``(_KEPT, "")`` when it lacks nothing.
+
+    A fact that nobody stated is unknown, not false: such a candidate is demoted, not skipped.
+    """
+    unknown = ""
+    for need in signals.needs:
+        able = facts.supports.get(need)
+        if able is False:
+            return _SKIPPED, f"no_{need}"
+        if able is None and not unknown and need in _DECISIVE:
+            unknown = f"unknown_{need}"
+    window = facts.max_input_tokens
+    if window is not None:
+        wanted = signals.input_tokens / (1 - terms.context_margin) + (signals.max_output_tokens or 0)
+        if wanted > window:
+            return _SKIPPED, "context_window"
+    limit = facts.max_output_tokens
+    if limit is not None and signals.max_output_tokens is not None and signals.max_output_tokens > limit:
+        return _UNKNOWN, "output_limit"
+    return (_UNKNOWN, unknown) if unknown else (_KEPT, "")
+
+
+# Asking a model for these when it lacks them is an error or a wrong answer; most models take the other parameters,
+# and nobody states them, so that to doubt them would demote nearly every model.
+_DECISIVE: Final[frozenset[Need]] = frozenset(
+    {"image", "audio", "file", "video", "audio_output", "tools", "json_schema", "computer_use", "web_search"}
+)
+
+
+def assess(
+    pool: Sequence[ModelFacts],
+    views: Sequence[HealthView],
+    signals: Signals,
+    difficulty: Difficulty,
+    terms: Terms,
+) -> list[Assessed]:
+    """Feasibility, quality, cost and time of every candidate. ``views`` runs beside ``pool``."""
+    cached = terms.cached or {}
+    assessed = []
+    for facts, view in zip(pool, views, strict=True):
+        group, reason = infeasible(facts, signals, terms)
+        item = Assessed(facts, group, reason)
+        assessed.append(item)
+        if group == _SKIPPED:
+            continue
+        item.cost_usd = expected_cost_usd(facts, signals.input_tokens, terms.output_tokens, cached.get(facts.name, 0))
+        if terms.max_cost_usd is not None:
+            if item.cost_usd is None:
+                item.group, item.reason = _UNKNOWN, "unknown_price"
+            elif item.cost_usd > terms.max_cost_usd:
+                item.group, item.reason = _SKIPPED, "over_max_cost"
+                continue
+        _judge_health(item, view, probes=terms.probes)
+        # A probe is there to find out: what failed before the breaker opened must not keep it from being asked.
+        availability = 1.0 if item.probe else view.availability
+        ability = sum(map(mul, difficulty.domains, facts.ability))
+        item.quality = availability / (1.0 + math.exp(min(difficulty.logit - ability, 700.0)))
+        answer_s = view.ttft_s + terms.output_tokens * view.s_per_token
+        item.time_s = answer_s * view.load_factor / max(availability, 0.01)
+    return assessed
+
+
+def _judge_health(item: Assessed, view: HealthView, *, probes: bool) -> None:
+    if view.state == "closed":
+        return
+    if view.state == "half_open" and view.probe_free and probes:
+        item.probe = True
+        return
+    item.group = _UNHEALTHY
+    item.reason = "breaker_open" if view.state == "open" else "probing"
+    item.reopens_in_s = view.reopens_in_s
+
+
+def score(assessed: Sequence[Assessed], profile: Profile) -> None:
+    """Sets the score of every feasible candidate, and demotes those under the profile's floor.
+
+    Score = sum over the axes of weight x ln(ratio to the best healthy candidate), weights scaled to sum to 1: 0 is the
+    best there can be. An unknown price counts as the dearest known one.
+    """
+    feasible = [item for item in assessed if item.feasible]
+    standard = [item for item in feasible if item.group == _KEPT] or feasible
+    if not standard:
+        return
+    total = profile.quality + profile.cost + profile.time
+    weight_quality, weight_cost, weight_time = profile.quality / total, profile.cost / total, profile.time / total
+    best_quality = max(1e-9, *(item.quality for item in standard))
+    best_time = max(1e-9, min(item.time_s for item in standard))
+    known = [item.cost_usd for item in feasible if item.cost_usd is not None]
+    dearest = max(known, default=COST_GRAIN_USD)
+    best_cost = min((item.cost_usd for item in standard if item.cost_usd is not None), default=dearest)
+    best_cost = max(best_cost, COST_GRAIN_USD)
+    for item in feasible:
+        cost = max(dearest if item.cost_usd is None else item.cost_usd, COST_GRAIN_USD)
+        item.score = (
+            weight_quality * math.log(max(item.quality, 1e-9) / best_quality)
+            - weight_cost * math.log(cost / best_cost)
+            - weight_time * math.log(max(item.time_s, 1e-9) / best_time)
+        )
+        if item.group == _KEPT and item.quality < profile.floor * best_quality:
+            item.group, item.reason = _BELOW_FLOOR, "below_floor"
+
+
+def near_best(assessed: Sequence[Assessed], profile: Profile, share_within: float) -> list[Assessed]:
+    """The candidates that share the traffic as equals, best first: never empty while one is feasible.
+
+    Those whose score is within ``share_within`` of the best. A profile with a ``tie`` asks for the cheapest of the
+    nearly best instead; then those share whose cost is within ``share_within`` of that.
+    """
+    feasible = [item for item in assessed if item.feasible]
+    if not feasible:
+        return []
+    group = min(item.group for item in feasible)
+    if group == _UNHEALTHY:
+        # Nobody is healthy: the one whose breaker lets go first is the best hope.
+        return sorted((item for item in feasible), key=lambda item: (item.reopens_in_s, -item.score))[:1]
+    field = sorted((item for item in feasible if item.group == group), key=lambda item: -item.score)
+    best = field[0].score
+    if not profile.tie:
+        least = best + math.log1p(-share_within)
+        return [item for item in field if item.score >= least]
+    field = [item for item in field if item.score >= best + math.log1p(-profile.tie)]
+    priced = sorted((item for item in field if item.cost_usd is not None), key=_known_cost)
+    if not priced:
+        return field
+    most = max(_known_cost(priced[0]), COST_GRAIN_USD) * (1 + share_within)
+    return [item for item in priced if _known_cost(item) <= most]
+
+
+def _known_cost(item: Assessed) -> float:
+    return math.inf if item.cost_usd is None else item.cost_usd
+
+
+def choose(equals: Sequence[Assessed], draw: Callable[[], float]) -> Assessed:
+    """One of ``equals`` at random, ``draw`` giving 0..<1: it keeps many workers from herding onto one model."""
+    return equals[0] if len(equals) == 1 else equals[int(draw() * len(equals))]
+
+
+def fallbacks(pick: Assessed, assessed: Sequence[Assessed]) -> list[Assessed]:
+    """The other feasible candidates in the order to try them when ``pick`` fails.
+
+    Healthy and known before doubtful, doubtful before unhealthy (soonest to reopen first); by score within a group,
+    but another provider goes before one that failed already when their scores are close.
+    """
+    rest = sorted(
+        (item for item in assessed if item.feasible and item is not pick),
+        key=lambda item: (item.group, item.reopens_in_s, -item.score),
+    )
+    ordered: list[Assessed] = []
+    tried = {pick.facts.provider}
+    while rest:
+        least = rest[0].score + math.log(DIVERSITY)
+        following = next(
+            (
+                item
+                for item in rest
+                if item.group == rest[0].group and item.score >= least and item.facts.provider not in tried
+            ),
+            rest[0],
+        )
+        rest.remove(following)
+        ordered.append(following)
+        tried.add(following.facts.provider)
+    return ordered
+
+
+def worth_staying(pinned: Assessed, best: Assessed, margin: float) -> bool:
+    """Whether a conversation stays where it is: no other model is better by more than ``margin``, as a share.
+
+    What moving costs is in the scores already: the pinned model pays the cached price for what it has read. A model
+    that has fallen under the profile's floor for this ask is not stayed with while another is above it.
+    """
+    return pinned.group <= best.group and math.exp(best.score - pinned.score) - 1 <= margin
+
+
+def check_difficulty(difficulty: Difficulty) -> None:
+    """Raises ``ValueError`` when a custom classifier's answer cannot be scored with."""
+    if not (0 <= difficulty.level <= 1 and math.isfinite(difficulty.logit)):
+        raise ValueError("level must be 0..1 and logit finite")
+    if len(difficulty.domains) != len(DOMAINS) or not math.isclose(sum(difficulty.domains), 1, abs_tol=0.01):
+        raise ValueError("domains must be shares of types.DOMAINS that sum to 1")

@@ -1,0 +1,82 @@
+"""Conversation pins: which model a conversation is on, bounded in number and time."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from ofox_middleware.types import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """The model that a conversation is on.
+
+    Attributes:
+        model: as the pool names it.
+        sent_tokens: prompt tokens that the model has read already, and so may have cached.
+        at: when the conversation last used it, by the book's clock.
+        degraded: chosen while a candidate was unhealthy; it holds only as long as that lasts.
+    """
+
+    model: str
+    sent_tokens: int
+    at: float
+    degraded: bool = False
+
+
+class SessionBook:
+    """Pins by conversation key: least recently used out first, and forgotten after ``ttl_s`` idle seconds."""
+
+    def __init__(self, *, clock: Clock, ttl_s: float, max_sessions: int) -> None:
+        self.ttl_s = ttl_s
+        self.max_sessions = max_sessions
+        self._clock = clock
+        self._pins: OrderedDict[str, Pin] = OrderedDict()
+        # LiteLLM's sync calls decide in threads; reordering and evicting are two steps.
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._pins)
+
+    def get(self, key: str) -> Pin | None:
+        """The pin of ``key``, or ``None`` when there is none or it has been idle too long."""
+        pin = self._pins.get(key)
+        if pin is None or self._clock() - pin.at <= self.ttl_s:
+            return pin
+        self.forget(key)
+        return None
+
+    def pin(self, key: str, model: str, *, sent_tokens: int, degraded: bool = False) -> None:
+        """Puts the conversation ``key`` on ``model``. Does nothing for the empty key."""
+        if not key or self.max_sessions == 0:
+            return
+        with self._lock:
+            self._pins[key] = Pin(model, sent_tokens, self._clock(), degraded)
+            self._pins.move_to_end(key)
+            while len(self._pins) > self.max_sessions:
+                self._pins.popitem(last=False)
+
+    def forget(self, key: str) -> None:
+        """Drops the pin of ``key`` if there is one."""
+        with self._lock:
+            self._pins.pop(key, None)
+
+
+def session_key(opening: str, caller: str, session_id: str | None) -> str:
+    """What a conversation is known by: a hash, so that neither prompt text nor an id of the caller's is kept.
+
+    Args:
+        opening: system text and first human message, as :attr:`Signals.opening` holds them.
+        caller: who asks, so that two callers with the same opening do not share a pin.
+        session_id: the caller's own name for the conversation; it then stands alone for ``opening``.
+
+    Returns:
+        32 hexadecimal digits, or ``""`` when there is nothing to know the conversation by.
+    """
+    if not session_id and not opening:
+        return ""
+    text = f"{caller}\0id\0{session_id}" if session_id else f"{caller}\0opening\0{opening}"
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
