@@ -1,0 +1,249 @@
+"""One routed request: the app is called with the pick and, as long as nothing was sent, with the next best."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from ofox_middleware import headers
+from ofox_middleware.attempts import DoorAttempt, current_attempt
+from ofox_middleware.body import RequestBody, splice
+from ofox_middleware.errors import OfoxError, wire_body
+from ofox_middleware.exchange import Exchange, Stage
+from ofox_middleware.guard import Guard
+from ofox_middleware.patience import first_byte_s
+from ofox_middleware.replay import Client
+from ofox_middleware.router import SmartRouter
+from ofox_middleware.types import Decision, ModelFacts, Outcome, Surface
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+log: Final = logging.getLogger("ofox_middleware.asgi")
+
+CLIENT_LEFT: Final = 499
+"""What is answered to nobody: outer middleware and logs see a response, as nginx writes it, and no broken app."""
+
+
+class NoAnswer(OfoxError):
+    """Every model that was tried stayed silent, or failed with an answer too long to keep."""
+
+    status = 504
+    code = "upstream_timeout"
+
+    @property
+    def type(self) -> str:
+        return "timeout_error" if self.status == 504 else "api_error"
+
+
+async def respond(send: Send, status: int, body: bytes, extra: list[tuple[bytes, bytes]]) -> None:
+    """Sends a JSON answer of ours."""
+    fixed = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": fixed + extra})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def refuse(send: Send, error: OfoxError, surface: Surface, extra: list[tuple[bytes, bytes]]) -> None:
+    """Answers ``error`` in the protocol of ``surface``."""
+    await respond(send, error.status, msgspec.json.encode(wire_body(error, surface)), extra)
+
+
+def with_body(scope: Scope, length: int) -> Scope:
+    """A copy of ``scope`` for a body of ``length`` bytes; the server's and outer middleware's own stays as it is."""
+    return {**scope, "headers": headers.for_body(scope["headers"], length)}
+
+
+def hand_back(scope: Scope, inner: Scope) -> None:
+    """Lets outer middleware see what the app has noted in its scope, such as the route that it took."""
+    scope.update({**inner, "headers": scope["headers"]})
+
+
+class Dispatch:
+    """The attempts of one routed request.
+
+    Args:
+        app: the app within.
+        router: whose settings, health and observers count.
+        decision: whom to try, in order.
+        document: the request's body.
+        scope, receive, send: the request.
+        litellm_reports: LiteLLM's callbacks feed the router's health.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        router: SmartRouter,
+        decision: Decision,
+        document: RequestBody,
+        *,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        litellm_reports: bool,
+    ) -> None:
+        self._app = app
+        self._router = router
+        self._decision = decision
+        self._document = document
+        self._scope = scope
+        self._client = Client(receive)
+        self._send = send
+        self._litellm_reports = litellm_reports
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        self._tried: list[str] = []
+        self._exchange: Exchange | None = None
+        self._inner = scope
+        self._status: int | None = None
+
+    async def run(self) -> None:
+        """Calls the app until one attempt is the answer. Raises what the app raises when that is the answer."""
+        try:
+            await self._run()
+        finally:
+            hand_back(self._scope, self._inner)
+            self._report()
+            await self._client.close()
+
+    async def _run(self) -> None:
+        names = list(self._decision.ranking)
+        attempts = min(self._router.settings.max_attempts, len(names)) if self._decision.fallback else 1
+        while True:
+            name = self._next(names)
+            self._tried.append(name)
+            retry = len(self._tried) < attempts
+            guard = Guard(self._client)
+            exchange = self._exchange = await self._attempt(name, guard, retry=retry)
+            if guard.fired == "left":
+                await self._answer_nobody()
+                return
+            if not exchange.failed or exchange.stage is Stage.PASSING:
+                await exchange.flush()
+                return
+            if not retry or self._seconds_left() == 0 or await self._client.left():
+                await self._last_word(exchange)
+                return
+            log.info("model %r failed (%s); trying the next", name, exchange.failure or guard.fired or "exception")
+
+    async def _attempt(self, name: str, guard: Guard, *, retry: bool) -> Exchange:
+        target = self._decision.targets[name]
+        body = splice(self._document, model=target.model, params=target.params)
+        self._inner = with_body(self._scope, len(body))
+        receive = self._client.replay(body)
+        del body  # once it is read, the app alone decides how long it stays in memory
+        attempt = DoorAttempt(name, self._router.health.begin(name, prior=(target.ttft_s, target.s_per_token)))
+        exchange = self._exchange = Exchange(
+            self._send,
+            self._headers(),
+            attempt,
+            guard,
+            self._clock,
+            retry=retry,
+            litellm_reports=self._litellm_reports,
+        )
+        token = current_attempt.set(attempt)
+        guard.arm(self._patience(target, retry=retry))
+        try:
+            await self._app(self._inner, receive, exchange.send)
+        except asyncio.CancelledError as error:
+            if not guard.settle():
+                exchange.error = error
+                raise
+        except Exception as error:
+            exchange.error = error
+            if guard.settle():
+                exchange.error = None  # what it made of its cancellation
+            elif exchange.stage is Stage.PASSING or not retry or not exchange.failed or self._client.gone is not None:
+                raise
+            else:
+                log.warning("the app failed with model %r; trying the next", name, exc_info=error)
+        except BaseException as error:
+            exchange.error = error
+            raise
+        finally:
+            guard.settle()
+            current_attempt.reset(token)
+            exchange.client_gone = exchange.client_gone or self._client.gone is not None
+            exchange.close()
+        return exchange
+
+    def _next(self, names: list[str]) -> str:
+        """Whom to try next: what was decided may be old by now, so a model that has tripped since is passed over."""
+        waiting = [name for name in names if name not in self._tried]
+        return next((name for name in waiting if not self._tried or self._is_closed(name)), waiting[0])
+
+    def _is_closed(self, name: str) -> bool:
+        facts = self._decision.targets[name]
+        return self._router.health.view(name, facts.ttft_s, facts.s_per_token).state == "closed"
+
+    def _patience(self, target: ModelFacts, *, retry: bool) -> float | None:
+        """Seconds that an attempt may stay silent. Without another model to try, only the total counts."""
+        left_s = self._seconds_left()
+        if not retry:
+            return left_s
+        silence_s = self._router.settings.first_byte_timeout_s
+        usual_s = first_byte_s(self._router.health, target, self._decision, self._document.fields)
+        return min(limit for limit in (silence_s, usual_s, left_s) if limit is not None)
+
+    def _seconds_left(self) -> float | None:
+        total_s = self._router.settings.total_timeout_s
+        return None if total_s is None else max(0.0, total_s - (self._clock() - self._began))
+
+    async def _last_word(self, exchange: Exchange) -> None:
+        """Answers with the last failure, as no other model will be tried."""
+        released = await exchange.release()
+        if exchange.error is not None:
+            raise exchange.error
+        if released:
+            return
+        status = exchange.failure
+        error = NoAnswer("No model answered in time." if status is None else f"The model answered {status}.")
+        if status is not None:
+            error.status, error.code = status, "upstream_error"
+        self._status = error.status
+        await refuse(self._send, error, self._decision.surface, self._headers())
+
+    async def _answer_nobody(self) -> None:
+        try:
+            await respond(self._send, CLIENT_LEFT, b"", self._headers())
+        except OSError:
+            log.debug("the client has left")
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        return headers.of_decision(self._decision, self._tried[-1], len(self._tried))
+
+    def _report(self) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            return
+        name = self._tried[-1]
+        first = exchange.first_byte_at
+        status = self._status or exchange.status
+        if status is None and isinstance(exchange.error, Exception):
+            status = 500  # what servers make of an exception
+        self._router.report(
+            Outcome(
+                decision=self._decision,
+                model=name,
+                ok=exchange.answered,
+                status=None if exchange.client_gone and not exchange.done else status,
+                attempts=tuple(self._tried),
+                ttft_s=None if first is None else first - self._began,
+                total_s=self._clock() - self._began,
+                output_tokens=exchange.tokens,
+                cost_usd=self._cost(name, exchange),
+            )
+        )
+
+    def _cost(self, name: str, exchange: Exchange) -> float | None:
+        """USD: as LiteLLM reckons it, or by the tokens seen and the prices known."""
+        facts = self._decision.targets[name]
+        if exchange.cost_usd is not None or not exchange.answered:
+            return exchange.cost_usd
+        if exchange.tokens is None or facts.input_usd is None or facts.output_usd is None:
+            return None
+        return self._decision.input_tokens * facts.input_usd + exchange.tokens * facts.output_usd

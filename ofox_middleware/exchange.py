@@ -1,0 +1,253 @@
+"""The sending side of one attempt: holds back what another attempt may still better, passes everything else on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final
+
+from ofox_middleware import sniff
+from ofox_middleware.attempts import DoorAttempt
+from ofox_middleware.guard import Guard
+from ofox_middleware.headers import stamped
+from ofox_middleware.health import retry_after_s
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Send
+
+HELD_BYTES: Final = 64 * 1024
+"""An error body up to this length is kept while another model is tried; a longer one is dropped."""
+
+GRACE_S: Final = 1.0
+"""How long an attempt that has failed may take to finish before it is cancelled (seconds)."""
+
+_BODIES: Final = frozenset({"http.response.body", "http.response.pathsend", "http.response.zerocopysend"})
+
+
+class Stage(Enum):
+    """What has become of an attempt's answer."""
+
+    WAITING = "no answer yet"
+    PEEKING = "the start is held until the first bytes that say something show that it is no error"
+    HOLDING = "it failed and another model may be tried: nothing is sent"
+    PASSING = "it is the answer: everything is passed on"
+
+
+class Exchange:
+    """One attempt's answer on its way to the caller.
+
+    Args:
+        send: the server's.
+        headers: the response headers to add.
+        attempt: whose lease is fed with what is seen.
+        guard: what ends the attempt while it is silent.
+        clock: monotonic seconds.
+        retry: another model may be tried after this one.
+        litellm_reports: LiteLLM's callbacks are attached, so an attempt that they do not claim never reached a
+            provider; a 429 of it is the app's own limit on this caller, who must not trip a breaker for the others.
+
+    Attributes:
+        stage: see :class:`Stage`.
+        status: of the answer, ``None`` before there is one.
+        error: the exception with which the app ended.
+        first_byte_at: clock time of the first byte that was passed on.
+        done: the answer was passed on whole.
+        client_gone: the client left before that.
+        tokens: of the answer, as it reports them or the chunks of a stream; ``None`` when not to be seen.
+        cost_usd: of the answer, as LiteLLM reckons it; ``None`` when it does not say.
+    """
+
+    __slots__ = (
+        "_attempt", "_chunks", "_clock", "_guard", "_handle", "_headers", "_held", "_held_bytes", "_hidden_error",
+        "_litellm_reports", "_retry", "_retry_after_s", "_send", "_stream", "_tail",
+        "client_gone", "cost_usd", "done", "error", "first_byte_at", "stage", "status", "tokens",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        send: Send,
+        headers: list[tuple[bytes, bytes]],
+        attempt: DoorAttempt,
+        guard: Guard,
+        clock: Callable[[], float],
+        *,
+        retry: bool,
+        litellm_reports: bool,
+    ) -> None:
+        self.stage = Stage.WAITING
+        self.status: int | None = None
+        self.error: BaseException | None = None
+        self.first_byte_at: float | None = None
+        self.done = False
+        self.client_gone = False
+        self.tokens: int | None = None
+        self.cost_usd: float | None = None
+        self._send = send
+        self._handle: Callable[[Message], Awaitable[None]] = self._wait
+        self._headers = headers
+        self._attempt = attempt
+        self._guard = guard
+        self._clock = clock
+        self._retry = retry
+        self._litellm_reports = litellm_reports
+        self._held: list[Message] | None = []
+        self._held_bytes = 0
+        self._retry_after_s: float | None = None
+        self._stream = False
+        self._hidden_error: int | None = None
+        self._tail: deque[Any] = deque(maxlen=3)
+        self._chunks = 0
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """The app's ``send``. One handler per stage, so that a chunk of a stream costs one call and no questions."""
+        return self._handle(message)
+
+    async def _wait(self, message: Message) -> None:
+        if self._guard.fired is not None:
+            return  # the app did not heed its cancellation; its answer comes too late
+        if message["type"] != "http.response.start":
+            await self._send(message)  # early hints and the like
+            return
+        self.status = status = message["status"]
+        headers = message.get("headers", ())
+        self._stream = sniff.is_event_stream(headers)
+        self.cost_usd = sniff.cost_usd(headers)
+        if sniff.is_passing_failure(status):
+            self._retry_after_s = retry_after_s(headers)
+            if self._retry:
+                self._give_up(message)
+                return
+        if self._retry and status < 400 and (self._stream or sniff.is_json(headers)):
+            self.stage, self._handle, self._held = Stage.PEEKING, self._peek, [message]
+            return
+        await self._pass(message)
+
+    async def _peek(self, message: Message) -> None:
+        if self._guard.fired is not None:
+            return
+        held = self._held
+        assert held is not None
+        if message["type"] == "http.response.body":
+            body = message.get("body", b"")
+            self._hidden_error = sniff.first_error(body) if self._stream else sniff.error_in(body)
+            if self._hidden_error is not None and sniff.is_passing_failure(self._hidden_error):
+                self._give_up(*held, message)
+                return
+            if self._stream and message.get("more_body", False) and sniff.says_nothing(body):
+                held.append(message)
+                return
+        await self.flush()
+        await self._handle(message)
+
+    async def _pass(self, start: Message) -> None:
+        self.stage, self._handle, self._held = Stage.PASSING, self._first, None
+        self._guard.disarm()
+        await self._send({**start, "headers": stamped(start.get("headers", ()), self._headers)})
+
+    def _give_up(self, *messages: Message) -> None:
+        self.stage, self._handle, self._held = Stage.HOLDING, self._hold, list(messages)
+        self._guard.hurry(GRACE_S)
+
+    async def _hold(self, message: Message) -> None:
+        if self._held is None:
+            return
+        self._held_bytes += len(message.get("body", b""))
+        self._held.append(message)
+        if self._held_bytes > HELD_BYTES:
+            self._held = None
+
+    async def _first(self, message: Message) -> None:
+        body = message.get("body")
+        if body:
+            if self.first_byte_at is None:
+                self.first_byte_at = self._clock()
+            if not self._stream or not sniff.says_nothing(body):
+                self._handle = self._rest
+                self._hidden_error = sniff.first_error(body) if self._stream else sniff.error_in(body)
+                if self._stream and self._hidden_error is None:
+                    self._attempt.lease.first_token()
+        await self._rest(message)
+
+    async def _rest(self, message: Message) -> None:
+        body = message.get("body")
+        if body:
+            self._chunks += 1
+            self._tail.append(body)
+        if not message.get("more_body", False) and message["type"] in _BODIES:
+            self.done = True
+            if self._stream and self._hidden_error is None:
+                self._hidden_error = sniff.last_error(self._tail)
+            if self.failure is None:
+                reported = sniff.output_tokens(self._tail)
+                self.tokens = self._chunks if reported is None and self._stream else reported
+            if not self._attempt.claimed:
+                self.close()
+        try:
+            await self._send(message)
+        except OSError:  # how servers of ASGI 2.4 and later say that the client has left
+            self.client_gone = True
+            raise
+
+    async def release(self) -> bool:
+        """Passes on an answer that was held, as no other model is to be tried. False when it was not kept whole."""
+        held = self._held
+        if self.stage is not Stage.HOLDING or not held or len(held) < 2 or held[-1].get("more_body", False):
+            return False
+        await self._pass(held[0])
+        for message in held[1:]:
+            await self._send(message)
+        return True
+
+    async def flush(self) -> None:
+        """Passes on the start that is held, when there is no more reason to hold it."""
+        held = self._held
+        if self.stage is not Stage.PEEKING or not held:
+            return
+        await self._pass(held[0])
+        for message in held[1:]:
+            await self._handle(message)
+
+    def close(self) -> None:
+        """Tells the lease how the attempt ended, unless it knows."""
+        lease = self._attempt.lease
+        if lease.closed:
+            return
+        if self.answered:
+            lease.succeed(output_tokens=self.tokens)
+        elif self._is_models_failure():
+            lease.fail(status=self.failure, retry_after_s=self._retry_after_s)
+        else:
+            lease.cancel()
+
+    @property
+    def answered(self) -> bool:
+        """Whether the caller has got a whole answer that is no error."""
+        return self.done and self.failure is None
+
+    @property
+    def failure(self) -> int | None:
+        """The status of a failure, ``None`` for one without: silence, or an exception that names none."""
+        if self._hidden_error is not None:
+            return self._hidden_error
+        if self.status is not None and self.status >= 400:
+            return self.status
+        if self.done:
+            return None  # what goes wrong after the answer, as in a background task, does not make it a failure
+        named = getattr(self.error, "status_code", None)
+        return named if isinstance(named, int) else None
+
+    @property
+    def failed(self) -> bool:
+        """Whether another model may do better."""
+        if self.stage is Stage.HOLDING or self._guard.fired == "silent":
+            return True
+        status = self.failure
+        return sniff.is_passing_failure(status) if status is not None else self.error is not None and not self.done
+
+    def _is_models_failure(self) -> bool:
+        left = self.client_gone or self._guard.fired == "left"
+        if not self.failed or left or not isinstance(self.error, (Exception, NoneType)):
+            return False
+        return self.failure != 429 or self._attempt.claimed or not self._litellm_reports

@@ -1,0 +1,85 @@
+"""Ends an attempt that stays silent too long, or whose client has left, as long as nothing has been answered.
+
+The app runs in the server's own task, so that context variables, tracebacks and cancellation are as without the
+middleware, and so that an attempt costs no task. What cancels it here is a timer, as in ``asyncio.timeout``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, Literal
+
+from ofox_middleware.replay import Client
+
+WATCH_AFTER_S: Final = 0.05
+"""Listening for the client to leave begins this long after dispatch (seconds): it takes a task, which a quick answer
+should not pay for."""
+
+
+class Guard:
+    """Cancels the current task when an attempt's time is up or its client leaves.
+
+    Attributes:
+        fired: why it has cancelled, ``None`` while it has not.
+    """
+
+    __slots__ = ("_before", "_client", "_handle", "_loop", "_only_ours", "_task", "_timeout_s", "fired")
+
+    def __init__(self, client: Client) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.fired: Literal["silent", "left"] | None = None
+        self._task: asyncio.Task[Any] = task
+        self._loop = task.get_loop()
+        self._client = client
+        self._handle: asyncio.TimerHandle | None = None
+        self._timeout_s: float | None = None
+        self._before = 0
+        self._only_ours: bool | None = None
+
+    def arm(self, timeout_s: float | None) -> None:
+        """Begins to watch: for ``timeout_s`` seconds of silence, where given, and for the client."""
+        # Python 3.10 does not count cancellations.
+        self._before = getattr(self._task, "cancelling", int)()
+        if timeout_s is not None and timeout_s <= WATCH_AFTER_S:
+            self._handle = self._loop.call_later(max(0.0, timeout_s), self._expire)
+            return
+        self._timeout_s = timeout_s
+        self._handle = self._loop.call_later(WATCH_AFTER_S, self._watch)
+
+    def hurry(self, timeout_s: float) -> None:
+        """Leaves the attempt ``timeout_s`` seconds more; it has failed and is only to come to its end."""
+        self.disarm()
+        self._handle = self._loop.call_later(timeout_s, self._expire)
+
+    def disarm(self) -> None:
+        """Ends the watch."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self._client.watch_no_more()
+
+    def settle(self) -> bool:
+        """Whether a cancellation that ended the attempt was only ours. To be called when the attempt has ended."""
+        self.disarm()
+        if self._only_ours is None and self.fired is not None:
+            left: int = getattr(self._task, "uncancel", int)()
+            self._only_ours = left <= self._before
+        return bool(self._only_ours)
+
+    def _watch(self) -> None:
+        self._handle = None
+        if self._timeout_s is not None:
+            self._handle = self._loop.call_later(self._timeout_s - WATCH_AFTER_S, self._expire)
+        self._client.watch(self._client_left)
+
+    def _expire(self) -> None:
+        self._fire("silent")
+
+    def _client_left(self) -> None:
+        self._fire("left")
+
+    def _fire(self, why: Literal["silent", "left"]) -> None:
+        self.disarm()
+        self.fired = why
+        self._task.cancel()

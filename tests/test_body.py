@@ -1,0 +1,268 @@
+"""Bodies: read once, spliced byte for byte."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ofox_middleware import body as bodies
+from ofox_middleware.body import WINDOW, may_concern, needles, read, splice
+from ofox_middleware.errors import InvalidRequest
+
+MARKS = needles(["auto"])
+
+
+def is_auto(model: object) -> bool:
+    return model == "auto"
+
+
+def spliced(raw: bytes, model: str | None = "a/b", **params: Any) -> bytes:
+    document = read(raw)
+    assert document is not None
+    return splice(document, model=model, params=params)
+
+
+# --- read
+
+
+def test_reads_an_object() -> None:
+    """An object is decoded and its bytes are kept."""
+    raw = b' {"model": "auto", "n": 1} '
+    document = read(raw)
+    assert document is not None
+    assert (document.raw, document.fields, document.members) == (raw, {"model": "auto", "n": 1}, None)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"", b"{", b'{"model": "auto"', b'{"model": "auto"} x', b'{"model": "auto",}', b"{'model': 'auto'}",
+        b'["auto"]', b'"auto"', b"null", b"1", b'{"a": NaN}', b'{"a": Infinity}', b'{"a": -Infinity}', b'{"a": 01}',
+        b'\xef\xbb\xbf{"model": "auto"}', '{"model": "auto"}'.encode("utf-16"), b'{"model": "auto", "a": "\xff"}',
+        b'{"model": "auto", "a": "\x01"}', b'{"model": "auto", "a": "\xed\xa0\x80"}', b'{"a": "\\x"}',
+        b'{"model": "auto", "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+)  # fmt: skip
+def test_what_is_no_json_object_is_not_read(raw: bytes) -> None:
+    """Malformed JSON, other encodings, NaN, bottomless nesting and values that are no object are left to the app."""
+    assert read(raw) is None
+
+
+def test_the_last_twin_counts() -> None:
+    """Of members with one name the last counts, and the body is known to have twins."""
+    document = read(b'{"model": "x", "a": 1, "mod\\u0065l": "auto"}')
+    assert document is not None
+    assert document.fields == {"model": "auto", "a": 1}
+    assert [member.name for member in document.members or ()] == ["model", "a", "model"]
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        (rb'"\ud83d"', "�"), (rb'"\ud83d\ude00"', "😀"), (rb'"cut \uD83D here"', "cut � here"),
+        (b"1e400", None), (b"-1e400", None), (b"1" * 5000, None), (b"1e10", 1e10),
+    ],
+)  # fmt: skip
+def test_odd_but_allowed_values(value: bytes, seen: Any) -> None:
+    """Half surrogates are read as U+FFFD and endless numbers as null, so that nothing within trips over them."""
+    document = read(b'{"model": "auto", "a": ' + value + b"}")
+    assert document is not None
+    assert document.fields == {"model": "auto", "a": seen}
+
+
+def test_small_numbers_of_an_odd_body_stay() -> None:
+    """A value that msgspec refuses does not spoil the ordinary values beside it."""
+    document = read(b'{"max_tokens": 12, "temperature": 0.5, "seed": 1e400, "big": 123456789012345678901234567890}')
+    assert document is not None
+    assert document.fields == {"max_tokens": 12, "temperature": 0.5, "seed": None, "big": None}
+
+
+# --- splice
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b'{"model":"auto"}', b'{"model":"a/b"}'),
+        (b' \n{ "model" :\t"auto" , "n" : 1 } ', b' \n{ "model" :\t"a/b" , "n" : 1 } '),
+        (b'{"n":1,"model":"auto"}', b'{"n":1,"model":"a/b"}'),
+        (b'{"messages":[{"model":"auto"}],"model":"auto"}', b'{"messages":[{"model":"auto"}],"model":"a/b"}'),
+        (b'{"model":"auto","x":{"model":"auto"}}', b'{"model":"a/b","x":{"model":"auto"}}'),
+        (b'{"a":"model","model":"auto"}', b'{"a":"model","model":"a/b"}'),
+        (b'{"a\\"model":"auto","model":"auto"}', b'{"a\\"model":"auto","model":"a/b"}'),
+        (b'{"mod\\u0065l":"\\u0061uto"}', b'{"mod\\u0065l":"a/b"}'),
+        (b'{"model":["auto"]}', b'{"model":"a/b"}'),
+        (b'{"model":"x","model":"auto"}', b'{"model":"a/b","model":"a/b"}'),
+        (b'{"model":{"a":1},"n":2,"mod\\u0065l":"auto"}', b'{"model":"a/b","n":2,"mod\\u0065l":"a/b"}'),
+        ('{"é":"漢😀","model":"x","ü":1,"model":"auto"}'.encode(),
+         '{"é":"漢😀","model":"a/b","ü":1,"model":"a/b"}'.encode()),
+        (b'{"seed":123456789012345678901234567890,"t":1.10,"model":"auto"}',
+         b'{"seed":123456789012345678901234567890,"t":1.10,"model":"a/b"}'),
+        (b'{"t":1e400,"i":' + b"7" * 5000 + b',"s":"\\ud800","model":"auto"}',
+         b'{"t":1e400,"i":' + b"7" * 5000 + b',"s":"\\ud800","model":"a/b"}'),
+        (b'{"s":"\\/\\u00e9\\n","model":"auto"}', b'{"s":"\\/\\u00e9\\n","model":"a/b"}'),
+    ],
+)  # fmt: skip
+def test_only_the_model_changes(raw: bytes, expected: bytes) -> None:
+    """Every top-level model is rewritten, whatever its spelling; all other bytes stay."""
+    assert spliced(raw) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b'{"model_routing_config":{"a":[1,2]}}', b"{}"),
+        (b'{ "model_routing_config" : {} }', b"{  }"),
+        (b'{"model_routing_config":null, "n":1}', b'{"n":1}'),
+        (b'{"n":1 , "model_routing_config":"x" }', b'{"n":1  }'),
+        (b'{"n":1,"model_routing_config":{},"m":2}', b'{"n":1,"m":2}'),
+        (b'{"model_routing_config":1,"model_routing_config":2}', b"{}"),
+        (b'{"n":1,"model_routing_config":1, "model_routing_config":2}', b'{"n":1}'),
+        (b'{"model_routing_config":1,"n":1,"model_routing_config":2}', b'{"n":1}'),
+        (b'{"model_routing_config":1,"model_routing_config":2,"n":1}', b'{"n":1}'),
+        (b'{"model\\u005frouting_config":1,"n":1}', b'{"n":1}'),
+        (b'{"x":{"model_routing_config":1},"model_routing_config":1}', b'{"x":{"model_routing_config":1}}'),
+        (b'{"model":"gpt","model_routing_config":7}', b'{"model":"gpt"}'),
+    ],
+)  # fmt: skip
+def test_the_config_goes(raw: bytes, expected: bytes) -> None:
+    """Every top-level routing config goes with one comma, whatever is in it; nested ones and the model stay."""
+    assert spliced(raw, None) == expected
+
+
+def test_without_either_name_nothing_is_done() -> None:
+    """A body without model and config comes back as the same object."""
+    raw = b'{"n": 1}'
+    assert spliced(raw) is raw
+
+
+def test_absent_params_are_added_after_the_model() -> None:
+    """A card's parameters are added once, and only those that the caller did not set, be it to null."""
+    raw = b'{"model":"auto","temperature":null,"model":"auto","n":1}'
+    assert spliced(raw, reasoning_effort="low", temperature=0.5, thinking={"type": "off"}) == (
+        b'{"model":"a/b","reasoning_effort":"low","thinking":{"type":"off"},"temperature":null,"model":"a/b","n":1}'
+    )
+
+
+def test_odd_model_names_are_escaped() -> None:
+    """A model's name is written as a JSON string, whatever it holds."""
+    assert json.loads(spliced(b'{"model":"auto"}', 'x"\n\\é')) == {"model": 'x"\n\\é'}
+
+
+LARGE = [{"role": "user", "content": 'The "model": "auto" of foxes.\n' * 40} for _ in range(200)]
+TOOLS = [{"name": "t", "parameters": {"model": {"type": "string"}, "n": n}} for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": "auto", "messages": LARGE},
+        {"messages": LARGE, "model": "auto", "stream": True},
+        {"messages": LARGE, "model": "auto", "tools": TOOLS},
+        {"messages": LARGE, "model": "auto", "tools": TOOLS * 1000},
+        {"messages": LARGE, "model": "auto", "tools": TOOLS * 10},
+        {"max_tokens": 5, "messages": LARGE, "model": "auto", "model_routing_config": {"preference": "cost"}},
+        {"model_routing_config": {"preference": "cost"}, "messages": LARGE, "model": "auto"},
+        {"model": "auto", "messages": LARGE, "model_routing_config": {"models": ["x"]}, "tools": TOOLS},
+        {"model": "auto", "messages": LARGE, "z": {"model_routing_config": 1}, "model_routing_config": 1},
+        {"input": "x" * 300_000, "model": "auto"},
+        {"a": "x" * 300_000, "model": "auto", "b": "y" * 300_000},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_large_bodies(fields: dict[str, Any], *, ascii_only: bool) -> None:
+    """Wherever the names stand in a large body, the result is what re-encoding would give."""
+    raw = json.dumps({**fields, "é": "漢"}, ensure_ascii=ascii_only).encode()
+    expected = {name: value for name, value in {**fields, "é": "漢"}.items() if name != "model_routing_config"}
+    expected["model"] = "a/b"
+    assert spliced(raw) == json.dumps(expected, ensure_ascii=ascii_only).encode()
+
+
+def test_an_escaped_name_in_the_tail_of_a_large_body() -> None:
+    """A nested name near the end is not taken for the top-level one, which is spelt with an escape."""
+    raw = b'{"a":"' + b"x" * (3 * WINDOW) + b'","mod\\u0065l":"auto","b":[{"model":"auto"}],"c":"\\"model\\":1"}'
+    assert spliced(raw) == raw.replace(b'"mod\\u0065l":"auto"', b'"mod\\u0065l":"a/b"')
+
+
+def test_many_false_names_in_the_tail() -> None:
+    """More nested names than are tried in the tail only cost a scan."""
+    raw = b'{"a":"' + b"x" * (3 * WINDOW) + b'","model":"auto","b":[' + b'{"model":1},' * 20 + b"0]}"
+    assert spliced(raw) == raw.replace(b'"model":"auto"', b'"model":"a/b"')
+
+
+def test_a_small_body_is_not_scanned_for_a_name_in_a_string() -> None:
+    """A name that ends a string with an escaped quote before it is no name."""
+    raw = b'{"x\\"model":[1],"model":"auto","y\\"model":[2]}'
+    assert spliced(raw) == raw.replace(b',"model":"auto"', b',"model":"a/b"')
+
+
+@pytest.mark.parametrize("member", ['"model":"auto"', '"k%d":0', '"k%d":1e400'])
+def test_too_many_members(member: str) -> None:
+    """More members than any protocol has are refused, be they twins or not, before they cost much."""
+    members = [member.replace("%d", str(at)) for at in range(bodies.MOST_MEMBERS)]
+    assert read(("{" + ",".join(members) + "}").encode()) is not None
+    with pytest.raises(InvalidRequest, match="at most 1000"):
+        read(("{" + ",".join([*members, '"one":1']) + "}").encode())
+
+
+# --- the cheap test before
+
+
+@pytest.mark.parametrize(
+    ("raw", "concerns"),
+    [
+        (b'{"model":"auto"}', True),
+        (b'{"model":"gpt-4o"}', False),
+        (b'{"model":"gpt-4o","messages":"automatic"}', False),
+        (b'{"model":"gpt-4o","tool_choice":"auto"}', True),
+        (b'{"model":"\\u0061uto"}', True),
+        (b'{"model":"gpt-4o","model_routing_config":{}}', True),
+    ],
+)
+def test_small_bodies_are_told_by_their_bytes(raw: bytes, *, concerns: bool) -> None:
+    """A small body can only concern us when a mark is in it; what is more than that is read."""
+    assert may_concern(raw, MARKS, is_auto) is concerns
+
+
+@pytest.mark.parametrize(
+    ("raw", "concerns"),
+    [
+        (b'{"model":"auto","x":%s}', True),
+        (b'{"x":%s,"model":"auto"}', True),
+        (b'{"x":%s,"model":"auto","y":%s}', True),
+        (b'{"x":%s,"mod\\u0065l":"\\u0061uto","y":%s}', True),
+        (b'{"x":%s,"model_routing_config":{},"y":%s}', True),
+        (b'{"x":%s,"model":"gpt-4o","y":%s}', False),
+        (b'{"x":%s,"model":["auto"],"y":%s}', False),
+        (b'{"x":%s,"y":%s}', False),
+        (b'{"x":%s,"model":"auto","y":%s', True),
+    ],
+)
+def test_large_bodies_are_told_by_their_ends_or_a_scan(raw: bytes, *, concerns: bool) -> None:
+    """A large body is scanned once when neither end has a mark; what cannot be scanned is left to the reader."""
+    filler = b'"%s"' % (b"x" * 2 * WINDOW)
+    assert may_concern(raw.replace(b"%s", filler), MARKS, is_auto) is concerns
+
+
+@pytest.mark.parametrize(
+    ("name", "spellings"),
+    [
+        ("auto", [b'"auto"', b'"\\u0061uto"', b'"aut\\u006F"']),
+        ("ofox/auto", [b'"ofox/auto"', b'"ofox\\/auto"', b'"ofox\\u002fauto"']),
+        ("自動", ['"自動"'.encode(), b'"\\u81ea\\u52d5"', '"自\\u52D5"'.encode()]),
+        ('a"\\\n', [b'"a\\"\\\\\\n"', b'"a\\u0022\\u005c\\u000a"']),
+    ],
+)
+def test_every_spelling_of_a_name_has_a_mark(name: str, spellings: list[bytes]) -> None:
+    """However JSON allows to spell an auto name, one of its marks is in the bytes."""
+    for spelling in spellings:
+        raw = b'{"model":' + spelling + b"}"
+        assert json.loads(raw) == {"model": name}
+        assert may_concern(raw, needles([name]), lambda model: model == name)
+
+
+def test_names_of_constants() -> None:
+    """The two names that bodies are searched for are the documented ones."""
+    assert (bodies.MODEL, bodies.CONFIG) == ("model", "model_routing_config")
