@@ -1,0 +1,166 @@
+"""Reads LiteLLM's call dictionaries: which call an event belongs to, which deployment, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import litellm
+
+from ofox_middleware.errors import OfoxError
+from ofox_middleware.health import retry_after_s
+from ofox_middleware.ledger import Call, Ledger
+
+KEY: Final = "ofox_call"
+"""Where a :class:`Call` lies in ``model_call_details``, LiteLLM's dictionary of one call, which no provider sees."""
+
+_SYNC_CALLS: Final = frozenset({"completion", "text_completion", "responses"})
+_ASYNC_MARKS: Final = ("acompletion", "atext_completion", "aresponses")
+_BUCKETS: Final = ("litellm_metadata", "metadata")
+
+
+def call_of(logging_obj: Any) -> Call | None:
+    """The ledger's entry of a call, made at its first event; ``None`` when LiteLLM gave no logging object."""
+    details = getattr(logging_obj, "model_call_details", None)
+    return call_of_details(details) if isinstance(details, dict) else None
+
+
+def call_of_details(details: dict[str, Any]) -> Call:
+    """As :func:`call_of`, from the dictionary that LiteLLM hands to log events."""
+    call = known_call(details)
+    if call is None:
+        call = details[KEY] = Call()
+    return call
+
+
+def known_call(details: Mapping[str, Any]) -> Call | None:
+    """The ledger's entry of a call that has begun, else ``None``."""
+    call = details.get(KEY)
+    return call if isinstance(call, Call) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What an attempt is on.
+
+    Attributes:
+        model: the provider's model string.
+        group: the router's group, which is ``model`` in a call without a router.
+        deployment: id of the deployment, ``None`` without a router and in health probes.
+        depth: fallbacks that came before.
+        params: the call's parameters.
+    """
+
+    model: str
+    group: str
+    deployment: str | None
+    depth: int
+    params: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, kwargs: Mapping[str, Any]) -> Start:
+        """From the arguments of LiteLLM's call."""
+        return cls._read(kwargs, kwargs)
+
+    @classmethod
+    def of_details(cls, details: Mapping[str, Any]) -> Start:
+        """From the dictionary of log events, which keeps the call's own arguments one level down."""
+        params = details.get("litellm_params")
+        return cls._read(details, params if isinstance(params, Mapping) else {})
+
+    @classmethod
+    def _read(cls, call: Mapping[str, Any], holder: Mapping[str, Any]) -> Start:
+        bucket: Mapping[str, Any] = {}
+        for name in _BUCKETS:
+            found = holder.get(name)
+            if isinstance(found, Mapping) and found.get("model_group"):
+                bucket = found
+                break
+        info = bucket.get("model_info") or holder.get("model_info") or {}
+        deployment = info.get("id") if isinstance(info, Mapping) else None
+        depth = call.get("fallback_depth") or bucket.get("attempted_fallbacks") or 0
+        model = str(call.get("model") or "")
+        provider = call.get("custom_llm_provider")
+        if holder is not call and provider and not model.startswith(f"{provider}/"):
+            # Log events hold the model without the provider that the caller named it with.
+            model = f"{provider}/{model}"
+        return cls(
+            model=model,
+            group=str(bucket.get("model_group") or model),
+            deployment=str(deployment) if deployment else None,
+            depth=depth if isinstance(depth, int) else 0,
+            params=call,
+        )
+
+
+def is_sync(details: Mapping[str, Any]) -> bool:
+    """Whether a log event belongs to a sync call; async calls send the sync events too."""
+    params = details.get("litellm_params") or {}
+    return details.get("call_type") in _SYNC_CALLS and not any(
+        params.get(mark) or details.get(mark) for mark in _ASYNC_MARKS
+    )
+
+
+def status_of(error: object) -> int | None:
+    """The HTTP status of an exception, ``None`` when it has none."""
+    status = getattr(error, "status_code", None)
+    if status is None:
+        code = getattr(error, "code", None)
+        status = int(code) if isinstance(code, str) and code.isdigit() else code
+    return status if isinstance(status, int) else None
+
+
+def failed(ledger: Ledger, call: Call, deployment: str | None, error: object, *, late: bool = False) -> None:
+    """Closes the attempt that ended with ``error``."""
+    headers = getattr(error, "litellm_response_headers", None)
+    if headers is None:
+        headers = getattr(getattr(error, "response", None), "headers", None)
+    ledger.fail(
+        call,
+        deployment,
+        status=status_of(error),
+        message=str(getattr(error, "message", "") or error),
+        retry_after_s=retry_after_s(headers) if headers else None,
+        late=late,
+    )
+
+
+def output_tokens(response: Any) -> int | None:
+    """Tokens of an answer of any surface, ``None`` when it does not say."""
+    usage = response.get("usage") if isinstance(response, Mapping) else getattr(response, "usage", None)
+    for name in ("completion_tokens", "output_tokens"):
+        count = usage.get(name) if isinstance(usage, Mapping) else getattr(usage, name, None)
+        if isinstance(count, int) and count > 0:
+            return count
+    return None
+
+
+def first_token_at(details: Mapping[str, Any]) -> float | None:
+    """When a stream's first piece came, seconds since the epoch; ``None`` for an answer in one piece."""
+    at = details.get("completion_start_time")
+    return at.timestamp() if details.get("stream") and isinstance(at, datetime) else None
+
+
+def was_cached(details: Mapping[str, Any]) -> bool:
+    """Whether LiteLLM's cache answered, which says nothing about a provider."""
+    return details.get("cache_hit") is True
+
+
+def client_left(details: Mapping[str, Any]) -> bool:
+    """Whether the event tells of a client that disconnected; LiteLLM reports a dropped stream as a success."""
+    payload = details.get("standard_logging_object") or {}
+    error = payload.get("error_information") if isinstance(payload, Mapping) else None
+    code = error.get("error_code") if isinstance(error, Mapping) else None
+    return str(code) == "499" or status_of(details.get("exception")) == 499
+
+
+def refusal(error: OfoxError, model: object = "auto") -> Exception:
+    """``error`` as the exception that users of LiteLLM's SDK expect."""
+    body = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    refused: Exception = litellm.BadRequestError(
+        message=error.message, model=str(model), llm_provider="ofox", body=body
+    )
+    refused.status_code = error.status  # type: ignore[attr-defined]
+    return refused

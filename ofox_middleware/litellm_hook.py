@@ -1,0 +1,144 @@
+"""Routing inside LiteLLM's pre-call hook: candidates by access, the decision, and the request rewritten in place."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from litellm.constants import RETURN_RAW_MODEL_NAME_METADATA_KEY
+from litellm.litellm_core_utils.core_helpers import get_or_create_metadata_bucket
+from litellm.proxy._types import UserAPIKeyAuth
+
+from ofox_middleware import litellm_events as events
+from ofox_middleware import litellm_proxy as proxy
+from ofox_middleware.errors import InvalidRequest, OfoxError
+from ofox_middleware.ledger import Call
+from ofox_middleware.litellm_pool import Pool
+from ofox_middleware.litellm_routed import Routed, card_params, fallback_entries, hops
+from ofox_middleware.router import SmartRouter
+from ofox_middleware.types import Decision
+
+log: Final = logging.getLogger("ofox_middleware")
+
+PATHS: Final = {
+    "acompletion": "/v1/chat/completions",
+    "atext_completion": "/v1/completions",
+    "aresponses": "/v1/responses",
+    "anthropic_messages": "/v1/messages",
+}
+"""LiteLLM's names of the endpoints that are routed. What else names an auto model is refused, never passed on."""
+
+
+async def route(
+    brain: SmartRouter,
+    data: dict[str, Any],
+    key: UserAPIKeyAuth,
+    call_type: str,
+    *,
+    candidates: Pool,
+    config: Any,
+    call: Call | None,
+) -> dict[str, Any]:
+    """Rewrites ``data`` for the picked model when it asks for an auto one.
+
+    Raises:
+        Refusal: the request cannot be routed; the proxy answers with its status.
+    """
+    if not brain.is_auto(data.get("model")):
+        return data
+    try:
+        decision, dry = await _decide(brain, data, key, call_type, candidates=candidates, config=config)
+        if not dry:
+            await _rewrite(data, decision, call, key, brain.settings.max_attempts)
+            return data
+    except OfoxError as error:
+        brain.stats["refused"] += 1
+        raise proxy.Refusal(error) from None
+    except Exception:
+        # An error of ours must not cost the request: the first model that the key may use answers it.
+        log.exception("ofox: error in a decision")
+        brain.stats["litellm_decision_error"] += 1
+        data["model"] = await proxy.first_allowed(key, brain.settings.auto_models) or data["model"]
+        return data
+    raise proxy.dry_run(decision, decision.surface, data)
+
+
+async def _decide(
+    brain: SmartRouter, data: dict[str, Any], key: UserAPIKeyAuth, call_type: str, *, candidates: Pool, config: Any
+) -> tuple[Decision, bool]:
+    """The decision, and whether it was only asked for."""
+    path = PATHS.get(call_type)
+    if path is None:
+        raise InvalidRequest(
+            "`auto` chooses among chat models: use it with /v1/chat/completions, /v1/completions, /v1/responses or "
+            "/v1/messages.",
+            param="model",
+            code="unsupported_endpoint",
+        )
+    pool = await proxy.allowed(candidates.facts(brain), key)
+    keeper = proxy.keeper_of(data.get("previous_response_id"))
+    if keeper is not None:
+        pool = [facts for facts in pool if facts.model == keeper]
+    dry = brain.settings.dry_run and _asks_dry_run(data)
+    decision = brain.decide(
+        {**data, "model_routing_config": config},
+        path,
+        caller=str(key.token or key.api_key or key.user_id or ""),
+        session=_session(data),
+        pool=pool,
+        dry_run=dry,
+    )
+    return decision, dry
+
+
+async def _rewrite(
+    data: dict[str, Any], decision: Decision, call: Call | None, key: UserAPIKeyAuth, max_attempts: int
+) -> None:
+    names = hops(decision, max_attempts)
+    free = card_params(decision, names, data)
+    pick = decision.targets[decision.model]
+    data["model"] = pick.model
+    for param in free & pick.params.keys():
+        data[param] = pick.params[param]
+    if data.get("fallbacks") is None:
+        if not decision.fallback:
+            data["disable_fallbacks"] = True
+        elif len(names) > 1:
+            data["fallbacks"] = fallback_entries(decision, names[1:], free)
+        for setting, narrowed in (await proxy.operator_fallbacks(key)).items():
+            data.setdefault(setting, narrowed)
+    _, bucket = get_or_create_metadata_bucket(data)
+    # LiteLLM writes the name that the client sent into every answer unless this is set; then we write the pool's name.
+    bucket[RETURN_RAW_MODEL_NAME_METADATA_KEY] = True
+    noted = bucket.get("spend_logs_metadata")
+    bucket["spend_logs_metadata"] = {**(noted if isinstance(noted, dict) else {}), "ofox": _summary(decision)}
+    if call is not None:
+        call.routed = Routed(decision, names, free)
+        bucket[events.KEY] = call
+    proxy.merge_guardrails(data)
+
+
+def _summary(decision: Decision) -> dict[str, Any]:
+    """The decision as the spend log keeps it, small and without text of the prompt."""
+    return {
+        "decision_id": decision.id,
+        "model": decision.model,
+        "ranking": list(decision.ranking[:10]),
+        "reason": decision.reason,
+        "preference": decision.preference,
+        "difficulty": round(decision.difficulty, 4),
+    }
+
+
+def _asks_dry_run(data: Mapping[str, Any]) -> bool:
+    headers = (data.get("proxy_server_request") or {}).get("headers") or {}
+    return any(
+        str(name).lower() == "x-ofox-dry-run" and str(value).strip().lower() == "true"
+        for name, value in headers.items()
+    )
+
+
+def _session(data: Mapping[str, Any]) -> str | None:
+    session = data.get("litellm_session_id")
+    return session if isinstance(session, str) and session else None

@@ -1,0 +1,91 @@
+"""LiteLLM's own functions with ``model="auto"``: decide, call, and on a provider's failure call the next candidate.
+
+The fallbacks are tried here. LiteLLM's functions take ``fallbacks`` too, but the sync one then answers with an async
+stream, and both sit out a model for a minute of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import litellm
+
+from ofox_middleware import litellm_events as events
+from ofox_middleware.errors import OfoxError
+from ofox_middleware.health import is_failure
+from ofox_middleware.litellm_routed import Routed, card_params, current_routed, hops
+from ofox_middleware.litellm_stream import finished
+from ofox_middleware.router import SmartRouter
+
+_PATH = "/v1/chat/completions"
+
+
+async def acompletion(brain: SmartRouter, kwargs: dict[str, Any]) -> Any:
+    """``litellm.acompletion``; the pool is that of ``brain``'s settings."""
+    routed = _route(brain, kwargs)
+    if routed is None:
+        return await litellm.acompletion(**kwargs)
+    token = current_routed.set(routed)
+    try:
+        for name in routed.hops[:-1]:
+            try:
+                return finished(await litellm.acompletion(**_asked(routed, name, kwargs)), routed, brain)
+            except Exception as error:  # noqa: BLE001, PERF203 - whatever the provider's failure is
+                _give_up_unless_failed(error)
+        return finished(await litellm.acompletion(**_asked(routed, routed.hops[-1], kwargs)), routed, brain)
+    except Exception as error:
+        routed.ended(brain, ok=False, status=events.status_of(error))
+        raise
+    except asyncio.CancelledError:
+        routed.drop()
+        raise
+    finally:
+        current_routed.reset(token)
+
+
+def completion(brain: SmartRouter, kwargs: dict[str, Any]) -> Any:
+    """``litellm.completion``; the pool is that of ``brain``'s settings."""
+    routed = _route(brain, kwargs)
+    if routed is None:
+        return litellm.completion(**kwargs)
+    token = current_routed.set(routed)
+    try:
+        for name in routed.hops[:-1]:
+            try:
+                return finished(litellm.completion(**_asked(routed, name, kwargs)), routed, brain)
+            except Exception as error:  # noqa: BLE001, PERF203 - whatever the provider's failure is
+                _give_up_unless_failed(error)
+        return finished(litellm.completion(**_asked(routed, routed.hops[-1], kwargs)), routed, brain)
+    except Exception as error:
+        routed.ended(brain, ok=False, status=events.status_of(error))
+        raise
+    finally:
+        current_routed.reset(token)
+
+
+def _give_up_unless_failed(error: Exception) -> None:
+    """Raises ``error`` again when another model would not do better."""
+    if not is_failure(events.status_of(error), str(error)):
+        raise error
+
+
+def _route(brain: SmartRouter, kwargs: dict[str, Any]) -> Routed | None:
+    config = kwargs.pop("model_routing_config", None)
+    if not brain.is_auto(kwargs.get("model")):
+        return None
+    try:
+        decision = brain.decide({**kwargs, "model_routing_config": config}, _PATH)
+    except OfoxError as error:
+        raise events.refusal(error) from None
+    names = hops(decision, brain.settings.max_attempts)
+    return Routed(decision, names, card_params(decision, names, kwargs))
+
+
+def _asked(routed: Routed, name: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The call's arguments for the candidate ``name``."""
+    routed.now = name
+    facts = routed.decision.targets[name]
+    params = {param: facts.params[param] for param in routed.free & facts.params.keys()}
+    return {**kwargs, **params, "model": facts.model}

@@ -1,0 +1,370 @@
+"""The LiteLLM door: a callback object that routes ``model: "auto"`` and learns health from LiteLLM's events.
+
+In a proxy, one line of YAML switches it on; ``callback_settings.ofox`` takes the same fields as :class:`Settings`::
+
+    litellm_settings:
+      callbacks: [ofox_middleware.litellm_plugin.ofox]
+
+In Python, ``attach(router)`` does the same for a ``litellm.Router``. Without a router, :func:`acompletion` and
+:func:`completion` stand for LiteLLM's functions of the same name; or ``litellm.callbacks.append(ofox)`` makes
+``await litellm.acompletion(model="auto", ...)`` itself understand ``auto``. That last way is async only, tries one
+model, and leaves LiteLLM's own name on the chunks of a stream, which pass no hook.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import litellm
+from litellm.integrations.custom_logger import CustomLogger
+
+from ofox_middleware import litellm_events as events
+from ofox_middleware import litellm_plain, plugin_state
+from ofox_middleware.errors import InvalidRequest, OfoxError
+from ofox_middleware.ledger import Call, Ledger
+from ofox_middleware.litellm_attach import attach_router
+from ofox_middleware.litellm_pool import Pool
+from ofox_middleware.litellm_routed import Routed, current_routed
+from ofox_middleware.litellm_setup import make_router, proxy_router, share_health
+from ofox_middleware.litellm_stamp import FrameStamper, stamp, stamped_chunk
+from ofox_middleware.router import SmartRouter
+from ofox_middleware.types import ModelFacts
+
+log: Final = logging.getLogger("ofox_middleware")
+
+PLAIN_PATHS: Final = {
+    "acompletion": "/v1/chat/completions",
+    "atext_completion": "/v1/completions",
+    "aresponses": "/v1/responses",
+    "anthropic_messages": "/v1/messages",
+}
+
+__all__ = ["OfoxLogger", "acompletion", "attach", "completion", "ofox", "watch"]
+
+
+class OfoxLogger(CustomLogger):  # type: ignore[misc]
+    """The callback object.
+
+    LiteLLM looks for some hooks in the class's own namespace only, so this class defines all of them itself and must
+    not be subclassed.
+
+    Args:
+        router: the brain; ``None`` is the one that all copies of the plugin share, made at its first use.
+        routes: whether requests for ``auto`` are routed; an observer only feeds the router's health.
+    """
+
+    def __init__(self, router: SmartRouter | None = None, *, routes: bool = True) -> None:
+        super().__init__()
+        self.routes = routes
+        self._own = router
+        self._own_ledger = None if router is None else Ledger(router.health)
+        self.in_proxy = False
+        self.pools: list[Pool] = []
+        self.proxy_pool = Pool(proxy_router)
+
+    @property
+    def router(self) -> SmartRouter:
+        """The brain. Raises ``SettingsError`` when it has to be made first and the settings are wrong."""
+        return self._own if self._own is not None else plugin_state.router(make_router)
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where the attempts are kept that this object sees."""
+        router = self.router
+        return plugin_state.ledger() if self._own_ledger is None or router is not self._own else self._own_ledger
+
+    # --- the proxy: before the call
+
+    async def async_pre_call_hook(
+        self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: str
+    ) -> dict[str, Any]:
+        """Routes a proxy request. Refusals have LiteLLM's shape; an error of ours never costs the request."""
+        if not self.in_proxy:
+            self.in_proxy = True
+            self.pools.append(self.proxy_pool)
+        share_health(self.router)
+        call = events.call_of(data.get("litellm_logging_obj"))
+        if call is not None:
+            call.own_timeout = any(data.get(name) is not None for name in ("timeout", "stream_timeout"))
+        if not self.routes:
+            return data
+        config = data.pop("model_routing_config", None)
+        from ofox_middleware import litellm_hook  # noqa: PLC0415 - needs the proxy's packages
+
+        return await litellm_hook.route(
+            self.router, data, user_api_key_dict, call_type, candidates=self.proxy_pool, config=config, call=call
+        )
+
+    # --- the proxy: the answer
+
+    async def async_post_call_success_hook(self, data: dict[str, Any], user_api_key_dict: Any, response: Any) -> Any:
+        routed = Routed.of(data)
+        if routed is not None:
+            stamp(response, routed.model)
+            routed.ended(self.router, ok=True, status=200, response=response)
+        return response
+
+    async def async_post_call_streaming_iterator_hook(
+        self, user_api_key_dict: Any, response: Any, request_data: dict[str, Any]
+    ) -> AsyncIterator[Any]:
+        call, routed = events.call_of(request_data.get("litellm_logging_obj")), Routed.of(request_data)
+        frames: FrameStamper | None = None
+        finished = False
+        status: int | None = None
+        try:
+            async for chunk in response:
+                if call is not None:
+                    self.ledger.first_token(call)
+                if routed is None:
+                    yield chunk
+                    continue
+                routed.first_byte()
+                if isinstance(chunk, (bytes, str)):
+                    frames = frames or FrameStamper(routed.model)
+                    out = frames.feed(chunk.encode() if isinstance(chunk, str) else chunk)
+                    if out:
+                        yield out if isinstance(chunk, bytes) else out.decode()
+                else:
+                    yield stamped_chunk(chunk, routed.model)
+            rest = frames.flush() if frames is not None else b""
+            if rest:
+                yield rest
+            finished, status = True, 200
+        except Exception as error:
+            status = events.status_of(error)
+            if call is not None:
+                events.failed(self.ledger, call, None, error)
+            raise
+        finally:
+            if not finished and call is not None:
+                self.ledger.cancel(call)
+            if routed is not None:
+                routed.ended(self.router, ok=finished, status=status)
+
+    async def async_post_call_response_headers_hook(
+        self,
+        data: dict[str, Any],
+        user_api_key_dict: Any,
+        response: Any,
+        request_headers: dict[str, str] | None = None,
+        litellm_call_info: dict[str, Any] | None = None,
+    ) -> dict[str, str] | None:
+        routed = Routed.of(data)
+        return None if routed is None else routed.headers()
+
+    async def async_post_call_failure_hook(
+        self,
+        request_data: dict[str, Any],
+        original_exception: Exception,
+        user_api_key_dict: Any,
+        traceback_str: str | None = None,
+    ) -> None:
+        routed = Routed.of(request_data)
+        if routed is not None:
+            routed.ended(self.router, ok=False, status=events.status_of(original_exception))
+
+    # --- every attempt, in the proxy and in the SDK
+
+    async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
+        """An attempt starts; in the SDK without a router, also where ``auto`` is resolved."""
+        try:
+            return self._attempt(kwargs, str(getattr(call_type, "value", call_type)))
+        except OfoxError as error:
+            raise events.refusal(error) from None
+        except Exception:  # noqa: BLE001 - an error of ours must not cost the request
+            self._slip("attempt")
+            return None
+
+    def _attempt(self, kwargs: dict[str, Any], call_type: str) -> dict[str, Any] | None:
+        changed = "model_routing_config" in kwargs
+        config = kwargs.pop("model_routing_config", None)
+        if self.routes and not self.in_proxy and self.router.is_auto(kwargs.get("model")):
+            self._route_plain(kwargs, config, call_type)
+            changed = True
+        logging_obj = kwargs.get("litellm_logging_obj")
+        call = events.call_of(logging_obj)
+        if call is None:
+            return kwargs if changed else None
+        attempt = events.Start.of(kwargs)
+        self._begin(call, attempt)
+        self.ledger.close_when_dropped(call, logging_obj)
+        return kwargs if changed else None
+
+    def _route_plain(self, kwargs: dict[str, Any], config: Any, call_type: str) -> None:
+        """``litellm.acompletion(model="auto")`` without a router: the settings' pool, and no fallbacks of ours."""
+        path = PLAIN_PATHS.get(call_type)
+        call = events.call_of(kwargs.get("litellm_logging_obj"))
+        if path is None or call is None:
+            raise InvalidRequest("`auto` chooses among chat models.", param="model", code="unsupported_endpoint")
+        decision = self.router.decide({**kwargs, "model_routing_config": config}, path)
+        pick = decision.targets[decision.model]
+        kwargs["model"] = pick.model
+        for param, value in pick.params.items():
+            if kwargs.get(param) is None:
+                kwargs[param] = value
+        call.routed = Routed(decision, (decision.model,), stamps=True)
+
+    def _begin(self, call: Call, attempt: events.Start) -> None:
+        if call.routed is None:
+            call.routed = current_routed.get()
+        facts = self._facts(call, attempt)
+        if isinstance(call.routed, Routed):
+            call.routed.trying(attempt.group if facts is None else facts.name)
+            if not any(known is call for known in call.routed.calls):
+                call.routed.calls.append(call)
+        if facts is not None:
+            self.ledger.begin(call, facts, attempt.deployment, depth=attempt.depth)
+
+    def _facts(self, call: Call, attempt: events.Start) -> ModelFacts | None:
+        """The candidate that an attempt is on, ``None`` when it is none of ours."""
+        if isinstance(call.routed, Routed):
+            routed = call.routed.target(attempt)
+            if routed is not None:
+                return routed
+        if attempt.deployment is None:
+            # Health probes of the proxy name no deployment.
+            return None if self.in_proxy else self.router.facts(attempt.model)
+        for pool in self.pools:
+            facts = pool.by_group(self.router, attempt.group)
+            if facts is not None:
+                return facts
+        return None if self.in_proxy and self.routes else self.router.facts(attempt.group)
+
+    async def async_post_call_success_deployment_hook(
+        self, request_data: dict[str, Any], response: Any, call_type: Any
+    ) -> Any:
+        call = events.call_of(request_data.get("litellm_logging_obj"))
+        if call is not None:
+            start = events.Start.of(request_data)
+            self.ledger.succeed(call, start.deployment, output_tokens=events.output_tokens(response))
+            if isinstance(call.routed, Routed) and call.routed.stamps:
+                stamp(response, call.routed.model)
+        return None
+
+    async def async_post_call_failure_deployment_hook(
+        self, request_data: Mapping[str, Any], exception: Exception, call_type: Any, fallback_depth: int | None = None
+    ) -> None:
+        call = events.call_of(request_data.get("litellm_logging_obj"))
+        if call is not None:
+            events.failed(self.ledger, call, events.Start.of(request_data).deployment, exception)
+
+    # --- LiteLLM's log events: streams, sync calls, and what the hooks above did not see
+
+    def log_pre_api_call(self, model: Any, messages: Any, kwargs: dict[str, Any]) -> None:
+        """The start of a sync attempt; async ones have started before, and this event repeats for some of them."""
+        if not events.is_sync(kwargs):
+            return
+        try:
+            call = events.call_of_details(kwargs)
+            self._begin(call, events.Start.of_details(kwargs))
+        except Exception:  # noqa: BLE001 - as above
+            self._slip("attempt")
+
+    def log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        self._succeeded(kwargs, response_obj)
+
+    def log_failure_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        if events.is_sync(kwargs):
+            self._failed(kwargs)
+
+    async def async_log_success_event(
+        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        self._succeeded(kwargs, response_obj)
+
+    async def async_log_failure_event(
+        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        self._failed(kwargs)
+
+    def _succeeded(self, kwargs: dict[str, Any], response: Any) -> None:
+        call = events.known_call(kwargs)
+        if call is None or not call.attempts:
+            return
+        deployment = events.Start.of_details(kwargs).deployment
+        if events.was_cached(kwargs) or events.client_left(kwargs):
+            self.ledger.cancel(call, None)
+            return
+        self.ledger.succeed(
+            call,
+            deployment,
+            output_tokens=events.output_tokens(response),
+            first_token_at=events.first_token_at(kwargs),
+        )
+
+    def _failed(self, kwargs: dict[str, Any]) -> None:
+        call = events.known_call(kwargs)
+        if call is None:
+            return
+        if events.client_left(kwargs):
+            self.ledger.cancel(call)
+            return
+        error = kwargs.get("exception")
+        events.failed(self.ledger, call, events.Start.of_details(kwargs).deployment, error, late=True)
+
+    def _slip(self, where: str) -> None:
+        """An error of our own: counted and logged, never the request's problem."""
+        log.exception("ofox: error in %s", where)
+        with contextlib.suppress(OfoxError):
+            self.router.stats[f"litellm_{where}_error"] += 1
+
+
+ofox: OfoxLogger = plugin_state.shared("ofox", OfoxLogger)
+"""The object that a proxy's YAML names, or that goes into ``litellm.callbacks``."""
+
+if "litellm.proxy.proxy_server" in sys.modules:
+    # The proxy is reading its configuration: a wrong setting must stop it now, not fail the first request.
+    _ = ofox.router
+
+
+def watch(smart_router: SmartRouter) -> OfoxLogger:
+    """Feeds ``smart_router.health`` from every LiteLLM call of this process that goes to one of its models.
+
+    Does not route. For the ASGI door in an app that calls LiteLLM itself. Watching twice is watching once.
+    """
+    for callback in litellm.callbacks:
+        if isinstance(callback, OfoxLogger) and callback.router is smart_router:
+            return callback
+    observer = OfoxLogger(smart_router, routes=False)
+    litellm.logging_callback_manager.add_litellm_callback(observer)
+    return observer
+
+
+def attach(router: Any, smart_router: SmartRouter | None = None) -> OfoxLogger:
+    """Makes ``router``, a ``litellm.Router``, answer ``model: "auto"``: sync and async, plain and streamed.
+
+    Args:
+        router: its chat groups are the pool, narrowed by ``Settings.models``. Attaching twice is attaching once.
+        smart_router: the brain; ``None`` is the one that ``ofox`` uses.
+
+    Returns:
+        The callback object that feeds the brain's health.
+    """
+    if smart_router is None:
+        _listen()
+    logger = ofox if smart_router is None else watch(smart_router)
+    pool = attach_router(router, logger, lambda: logger.router)
+    if pool is not None:
+        logger.pools.append(pool)
+    return logger
+
+
+async def acompletion(model: str, messages: list[Any], **options: Any) -> Any:
+    """``litellm.acompletion`` that understands ``model="auto"``, with fallbacks; the pool is ``Settings.models``."""
+    _listen()
+    return await litellm_plain.acompletion(ofox.router, {**options, "model": model, "messages": messages})
+
+
+def completion(model: str, messages: list[Any], **options: Any) -> Any:
+    """``litellm.completion`` that understands ``model="auto"``, with fallbacks; the pool is ``Settings.models``."""
+    _listen()
+    return litellm_plain.completion(ofox.router, {**options, "model": model, "messages": messages})
+
+
+def _listen() -> None:
+    if ofox not in litellm.callbacks:
+        litellm.logging_callback_manager.add_litellm_callback(ofox)

@@ -1,0 +1,72 @@
+"""The candidates of one ``litellm.Router``, the proxy's or a user's own, kept until something in it changes."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ofox_middleware import litellm_facts
+from ofox_middleware.router import SmartRouter
+from ofox_middleware.settings import Settings
+from ofox_middleware.types import ModelFacts
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    router: Callable[[], Any]
+    model_list: list[Any]
+    settings: Settings
+    pool: dict[str, tuple[ModelFacts, str | None]]
+
+    def holds(self, router: Any, settings: Settings) -> bool:
+        """Whether nothing has changed since."""
+        # LiteLLM has no version to look at; it puts a new entry into its list for every added or changed deployment.
+        # The old entries are kept alive here, so identity cannot be reused.
+        return (
+            self.router() is router
+            and self.settings is settings
+            and len(router.model_list) == len(self.model_list)
+            and all(now is then for now, then in zip(router.model_list, self.model_list, strict=True))
+        )
+
+
+class Pool:
+    """Candidates with their facts, built at the first look and after every change of the router's model list.
+
+    Args:
+        find: the router, looked up at every use: a proxy replaces its router when its configuration changes.
+    """
+
+    def __init__(self, find: Callable[[], Any]) -> None:
+        self._find = find
+        self._built: _Built | None = None
+
+    def facts(self, brain: SmartRouter) -> dict[str, tuple[ModelFacts, str | None]]:
+        """Facts by name, each with the team that alone may use the model."""
+        router = self._find()
+        if router is None:
+            return {}
+        if self._built is None or not self._built.holds(router, brain.settings):
+            self._built = _Built(weakref.ref(router), list(router.model_list), brain.settings, _build(brain, router))
+        return self._built.pool
+
+    def by_group(self, brain: SmartRouter, group: str) -> ModelFacts | None:
+        """The candidate that stands for ``group``: of that name, else the first whose requests go to it."""
+        known = self.facts(brain)
+        if group in known:
+            return known[group][0]
+        return next((facts for facts, _ in known.values() if facts.model == group), None)
+
+
+def _build(brain: SmartRouter, router: Any) -> dict[str, tuple[ModelFacts, str | None]]:
+    def info_of(deployment: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        info = deployment.get("model_info") or {}
+        params = deployment.get("litellm_params") or {}
+        known = router.get_deployment_model_info(str(info.get("id")), str(params.get("model")))
+        return None if known is None else dict(known)
+
+    found = litellm_facts.groups(router.model_list, brain.settings.auto_models)
+    return litellm_facts.pool(found, brain.settings, brain.catalog, info_of, os.environ)

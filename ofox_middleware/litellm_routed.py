@@ -1,0 +1,160 @@
+"""A routed request on its way through LiteLLM: what was decided, who is trying, and what the caller is told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from ofox_middleware import litellm_events as events
+from ofox_middleware.ledger import Call
+from ofox_middleware.router import SmartRouter
+from ofox_middleware.types import Decision, ModelFacts, Outcome
+
+current_routed: ContextVar[Routed | None] = ContextVar("ofox_current_routed", default=None)
+"""The request that an attached ``litellm.Router`` is working on. Its attempts have nothing else in common that a
+provider would not see."""
+
+
+class Routed:
+    """One request that was routed.
+
+    Attributes:
+        decision: what was decided.
+        hops: the pick and the fallbacks that LiteLLM was given, pool names.
+        free: parameters that the hops' cards set because the caller did not.
+        tried: pool names in the order in which they were tried; a retry of the same model counts once.
+        calls: LiteLLM's calls for it, one in a proxy, one for each attempt in the SDK.
+        now: the hop that is being tried, where we know it ourselves.
+        stamps: whether answers are stamped where LiteLLM receives them, because no later place sees them.
+    """
+
+    __slots__ = ("_first_byte", "_reported", "_started", "calls", "decision", "free", "hops", "now", "stamps", "tried")
+
+    def __init__(
+        self, decision: Decision, hops: tuple[str, ...], free: frozenset[str] = frozenset(), *, stamps: bool = False
+    ) -> None:
+        self.decision = decision
+        self.hops = hops
+        self.free = free
+        self.stamps = stamps
+        self.calls: list[Call] = []
+        self.now: str | None = None
+        self.tried: list[str] = []
+        self._started = time.monotonic()
+        self._first_byte: float | None = None
+        self._reported = False
+
+    @staticmethod
+    def of(data: Mapping[str, Any]) -> Routed | None:
+        """The routed request that a proxy hook's ``data`` belongs to.
+
+        LiteLLM takes its logging object out of ``data`` when a request fails, so the metadata holds the call as well.
+        """
+        call = events.call_of(data.get("litellm_logging_obj"))
+        routed = None if call is None else call.routed
+        if routed is None:
+            for name in ("metadata", "litellm_metadata"):
+                bucket = data.get(name)
+                found = bucket.get(events.KEY) if isinstance(bucket, Mapping) else None
+                if isinstance(found, Call):
+                    routed = found.routed
+        return routed if isinstance(routed, Routed) else None
+
+    @property
+    def model(self) -> str:
+        """Who answers: the model tried last, or the pick while none was tried."""
+        return self.tried[-1] if self.tried else self.decision.model
+
+    def target(self, attempt: events.Start) -> ModelFacts | None:
+        """Which of the hops ``attempt`` is. Two hops may be one group with different parameters."""
+        if self.now is not None:
+            return self.decision.targets[self.now]
+        named = [
+            facts
+            for facts in (self.decision.targets[name] for name in self.hops)
+            if facts.model in (attempt.group, attempt.model)
+        ]
+        if len(named) > 1:
+            for facts in named:
+                if all(attempt.params.get(param) == facts.params.get(param) for param in self.free):
+                    return facts
+        return named[0] if named else None
+
+    def trying(self, name: str) -> None:
+        """An attempt on ``name`` starts."""
+        if not self.tried or self.tried[-1] != name:
+            self.tried.append(name)
+
+    def drop(self) -> None:
+        """The caller lost interest: what is still open ends without a verdict. May run in a destructor."""
+        for call in self.calls:
+            if call.end is not None:
+                call.end()
+
+    def first_byte(self) -> None:
+        """The caller gets the first piece of a stream."""
+        if self._first_byte is None:
+            self._first_byte = time.monotonic()
+
+    def headers(self) -> dict[str, str]:
+        """Response headers; nothing in them comes from a prompt."""
+        fell_back = self.model != self.decision.model
+        values = {
+            "x-ofox-model": self.model,
+            "x-ofox-preference": self.decision.preference,
+            "x-ofox-reason": "fallback" if fell_back else self.decision.reason,
+            "x-ofox-decision-id": self.decision.id,
+            "x-ofox-attempts": str(max(1, len(self.tried))),
+        }
+        return {name: _header_safe(value) for name, value in values.items()}
+
+    def ended(self, router: SmartRouter, *, ok: bool, status: int | None, response: Any = None) -> None:
+        """Reports the outcome, once."""
+        if self._reported:
+            return
+        self._reported = True
+        hidden = getattr(response, "_hidden_params", None)
+        cost = hidden.get("response_cost") if isinstance(hidden, Mapping) else None
+        router.report(
+            Outcome(
+                decision=self.decision,
+                model=self.model,
+                ok=ok,
+                status=status,
+                attempts=tuple(self.tried),
+                ttft_s=None if self._first_byte is None else self._first_byte - self._started,
+                total_s=time.monotonic() - self._started,
+                output_tokens=None if response is None else events.output_tokens(response),
+                cost_usd=float(cost) if isinstance(cost, (int, float)) else None,
+            )
+        )
+
+
+def _header_safe(value: str) -> str:
+    """``value`` as a header may carry it: printable ASCII, so that no name can break out of its line."""
+    return "".join(char if " " <= char <= "~" else "?" for char in value)
+
+
+def hops(decision: Decision, max_attempts: int) -> tuple[str, ...]:
+    """The pick and the fallbacks that may be tried."""
+    return decision.ranking[: max_attempts if decision.fallback else 1]
+
+
+def card_params(decision: Decision, names: tuple[str, ...], given: Mapping[str, Any]) -> frozenset[str]:
+    """Parameters that the cards of ``names`` may set: those that the caller left open."""
+    stated = {param for name in names for param in decision.targets[name].params}
+    return frozenset(param for param in stated if given.get(param) is None)
+
+
+def fallback_entries(decision: Decision, names: tuple[str, ...], free: frozenset[str]) -> list[Any]:
+    """``names`` as LiteLLM's client-side fallbacks.
+
+    LiteLLM carries one hop's parameters into the next, so each hop names every parameter that any card sets, with
+    ``None`` where its own card has none.
+    """
+    targets = [decision.targets[name] for name in names]
+    if not free:
+        return [facts.model for facts in targets]
+    return [{"model": facts.model, **{param: facts.params.get(param) for param in sorted(free)}} for facts in targets]

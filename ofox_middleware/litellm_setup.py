@@ -1,0 +1,76 @@
+"""Where the LiteLLM door's settings come from, and the proxy's router of the moment."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import litellm
+
+from ofox_middleware import plugin_state
+from ofox_middleware.errors import SettingsError
+from ofox_middleware.router import SmartRouter
+from ofox_middleware.settings import Settings
+
+if TYPE_CHECKING:
+    from ofox_middleware.sharing import HealthSharing
+
+log: Final = logging.getLogger("ofox_middleware")
+
+
+def _settings() -> Settings:
+    """Settings from ``callback_settings.ofox``, over ``OFOX_*`` and ``OFOX_CONFIG``."""
+    given = (getattr(litellm, "callback_settings", None) or {}).get("ofox") or {}
+    if not isinstance(given, Mapping):
+        raise SettingsError("callback_settings.ofox: must hold settings by name, such as `preference: balanced`.")
+    options = {str(name): _resolved(value) for name, value in given.items()}
+    try:
+        return Settings(**options)
+    except SettingsError as error:
+        raise SettingsError(error.message.replace("argument ", "callback_settings.ofox.", 1)) from None
+
+
+def _resolved(value: Any) -> Any:
+    """LiteLLM's ``os.environ/NAME`` notation, which it resolves in most sections but not in this one."""
+    if isinstance(value, str) and value.startswith("os.environ/"):
+        return os.environ.get(value.removeprefix("os.environ/"))
+    if isinstance(value, Mapping):
+        return {name: _resolved(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_resolved(item) for item in value]
+    return value
+
+
+def proxy_router() -> Any:
+    """The proxy's router of this moment; ``None`` while it starts."""
+    server = sys.modules.get("litellm.proxy.proxy_server")
+    return getattr(server, "llm_router", None)
+
+
+def make_router() -> SmartRouter:
+    """The brain of the door. Raises ``SettingsError`` when the settings are wrong."""
+    return SmartRouter(_settings())
+
+
+def share_health(router: SmartRouter) -> None:
+    """Shares the health of the proxy's workers through Redis: ours, or else the one that LiteLLM is told to use."""
+    sharing = plugin_state.shared("sharing", lambda: _make_sharing(router))
+    if sharing is not None:
+        sharing.start()
+
+
+def _make_sharing(router: SmartRouter) -> HealthSharing | None:
+    if router.settings.redis_url is None and not any(name.startswith("REDIS_") for name in os.environ):
+        return None
+    from ofox_middleware.sharing import HealthSharing, redis_url  # noqa: PLC0415 - loads aiocache
+
+    url = router.settings.redis_url or redis_url(os.environ)
+    try:
+        return None if url is None else HealthSharing(router.health, url=url)
+    except SettingsError as error:
+        # LiteLLM may take a URL that we do not; its requests must not suffer for it.
+        log.error("ofox: health is not shared between workers: %s", error.message)  # noqa: TRY400
+        return None

@@ -1,0 +1,30 @@
+"""Keys of the tests, with what each may call; stands in for LiteLLM's database of virtual keys."""
+
+from fastapi import Request
+from litellm.proxy._types import UserAPIKeyAuth
+
+KEYS = {
+    "sk-master": {"models": []},
+    "sk-auto": {"models": ["auto"]},
+    "sk-auto-cheap": {"models": ["auto", "cheap"]},
+    "sk-cheap": {"models": ["cheap"]},
+    "sk-star": {"models": ["*"]},
+    "sk-auto-glob": {"models": ["auto", "che*"]},
+    "sk-auto-broken": {"models": ["auto", "broken", "cheap"]},
+    "sk-alias": {"models": ["smart", "auto", "cheap"], "aliases": {"smart": "auto"}},
+    "sk-alias-dear": {"models": ["auto", "cheap"], "aliases": {"cheap": "dear"}},
+    "sk-budget": {"models": [], "model_max_budget": {"cheap": {"budget_limit": 1e-9, "time_period": "1d"}}},
+    "sk-broke": {
+        "models": ["auto", "cheap"],
+        "model_max_budget": {"cheap": {"budget_limit": 1e-9, "time_period": "1d"}},
+    },
+    "sk-team-cheap": {"models": ["all-team-models"], "team_id": "t1", "team_models": ["auto", "cheap"]},
+}
+
+
+async def user_api_key_auth(request: Request, api_key: str) -> UserAPIKeyAuth:
+    """The key's grants; an unknown key is refused."""
+    key = api_key.removeprefix("Bearer ")
+    if key not in KEYS:
+        raise PermissionError("unknown key")
+    return UserAPIKeyAuth(api_key=key, user_id=f"user-of-{key}", **KEYS[key])

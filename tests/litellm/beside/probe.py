@@ -1,0 +1,47 @@
+"""Shows the plugin's state of a proxy process to the tests, and what LiteLLM's own log of each request holds."""
+
+import gc
+from collections import deque
+
+from litellm.integrations.custom_logger import CustomLogger
+from litellm.proxy.proxy_server import app
+
+from ofox_middleware import plugin_state
+from ofox_middleware.router import SmartRouter
+
+LOGGED: deque = deque(maxlen=50)
+
+
+class Probe(CustomLogger):
+    async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
+        payload = kwargs.get("standard_logging_object") or {}
+        LOGGED.append({key: payload.get(key) for key in ("model_group", "status", "call_type", "response_cost")}
+                      | {"noted": (payload.get("metadata") or {}).get("spend_logs_metadata")})  # fmt: skip
+
+
+@app.get("/_probe")
+def view():
+    gc.collect()
+    router = plugin_state.current()
+    if router is None:
+        return {"in_flight": 0, "health": {}, "stats": {}, "logged": list(LOGGED)}
+    return {"in_flight": router.health.in_flight(), "health": router.health.snapshot(), "stats": dict(router.stats),
+            "logged": list(LOGGED)}  # fmt: skip
+
+
+probe = Probe()
+
+
+@app.post("/_break")
+def break_decisions():
+    """Puts a bug into the next decisions, until `/_reset`."""
+    plugin_state.current().decide = None
+
+
+@app.post("/_reset")
+def reset():
+    """Forgets health and counters, so that one test's failures do not steer the next one's picks."""
+    old = plugin_state.current()
+    if old is not None:
+        plugin_state.use(SmartRouter(old.settings))
+    LOGGED.clear()

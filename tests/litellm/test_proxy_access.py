@@ -1,0 +1,168 @@
+"""A restricted key is answered by no model that it may not call, whatever it sends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.litellm.conftest import chat, routing
+from tests.litellm.proxy import Proxy
+from tests.litellm.upstream import Upstream
+
+pytestmark = pytest.mark.proxy
+
+HARD = "Prove the spectral theorem for unbounded normal operators, with all lemmas."
+
+
+def reached(upstream: Upstream) -> set[str]:
+    return set(upstream.models())
+
+
+def test_a_key_for_auto_alone_gets_a_clean_403(proxy: Proxy, upstream: Upstream) -> None:
+    """Access to the name `auto` is access to nothing behind it."""
+    answer = proxy.post("/v1/chat/completions", chat(), key="sk-auto")
+    assert answer.status_code == 403
+    error = answer.json()["error"]
+    assert (error["type"], error["param"], error["code"]) == ("permission_error", "model", "model_access_denied")
+    assert upstream.seen == []
+
+
+def test_a_key_without_auto_is_refused_by_litellm(proxy: Proxy, upstream: Upstream) -> None:
+    """LiteLLM's own check of the requested name comes first."""
+    answer = proxy.post("/v1/chat/completions", chat(), key="sk-cheap")
+    assert answer.status_code == 403
+    assert upstream.seen == []
+
+
+@pytest.mark.parametrize("key", ["sk-auto-cheap", "sk-auto-glob", "sk-alias", "sk-team-cheap"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_only_allowed_models_answer(proxy: Proxy, upstream: Upstream, key: str, stream: bool) -> None:
+    """However hard the prompt and whatever is preferred, the pick is within the key's grants."""
+    body = chat(stream=stream, messages=[{"role": "user", "content": HARD}], **routing(preference="quality"))
+    answer = proxy.post("/v1/chat/completions", body, key=key)
+    assert answer.status_code == 200
+    assert answer.headers["x-ofox-model"] == "cheap"
+    assert reached(upstream) == {"prov-cheap"}
+
+
+def test_a_key_alias_of_auto_is_routed_with_the_same_grants(proxy: Proxy, upstream: Upstream) -> None:
+    """LiteLLM resolves a key's alias before the hook."""
+    answer = proxy.post("/v1/chat/completions", chat(model="smart"), key="sk-alias")
+    assert answer.json()["model"] == "cheap"
+    assert reached(upstream) == {"prov-cheap"}
+
+
+def test_an_alias_of_a_candidate_cannot_smuggle_another_model(proxy: Proxy, upstream: Upstream) -> None:
+    """A key that calls `dear` by the name `cheap`, and may use neither under its own name, is refused."""
+    answer = proxy.post("/v1/chat/completions", chat(), key="sk-alias-dear")
+    assert answer.status_code == 403
+    assert upstream.seen == []
+
+
+def test_a_budget_for_one_model_sends_the_key_to_another(proxy: Proxy, upstream: Upstream) -> None:
+    """LiteLLM keeps budgets per model, but auth checks them for `auto` only; a key over one is routed elsewhere."""
+    body = chat(**routing(preference="cost"))
+    assert proxy.post("/v1/chat/completions", body, key="sk-budget").headers["x-ofox-model"] == "cheap"
+    for _ in range(100):
+        answer = proxy.post("/v1/chat/completions", body, key="sk-budget", headers={"x-ofox-dry-run": "true"})
+        if answer.json()["model"] != "cheap":
+            break
+    assert proxy.post("/v1/chat/completions", body, key="sk-budget").headers["x-ofox-model"] == "mid"
+
+
+def test_a_key_without_any_budget_left_is_told(proxy: Proxy, upstream: Upstream) -> None:
+    """When the budget of every allowed model is used up, the answer says so."""
+    for _ in range(100):
+        answer = proxy.post("/v1/chat/completions", chat(), key="sk-broke")
+        if answer.status_code != 200:
+            break
+    assert answer.status_code == 429
+    assert answer.json()["error"]["code"] == "model_budget_exceeded"
+
+
+@pytest.mark.parametrize("key", ["sk-master", "sk-auto-broken"])
+def test_an_error_of_ours_is_no_way_around_the_grants(proxy: Proxy, upstream: Upstream, key: str) -> None:
+    """When deciding breaks, the request is answered all the same, by a model that the key may call, and counted."""
+    httpx.post(f"{proxy.base_url}/_break")
+    answer = proxy.post("/v1/chat/completions", chat(), key=key)
+    assert answer.status_code == 200
+    assert reached(upstream) == {"prov-cheap"}
+    assert proxy.probe()["stats"]["litellm_decision_error"] == 1
+
+
+def test_fallbacks_stay_within_the_grants(proxy: Proxy, upstream: Upstream) -> None:
+    """When the only allowed model fails, nobody else is asked: not by our ranking nor by the operator's fallbacks."""
+    upstream.behave("prov-cheap", status=500)
+    answer = proxy.post("/v1/chat/completions", chat(), key="sk-auto-cheap")
+    assert answer.status_code == 500
+    assert reached(upstream) == {"prov-cheap"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        routing(models=["dear"]),
+        routing(models=["de*"]),
+        routing(models=["*ear"]),
+        routing(models=["*"]),
+        routing(models=["openai/prov-dear"]),
+        routing(models=["prov-dear"]),
+        routing(models=["id-dear"]),
+        routing(models=["DEAR", "Dear", " dear "]),
+        routing(models=["dear", "cheap"], preference="quality"),
+        {"fallbacks": ["dear"], "mock_testing_fallbacks": True},
+        {"fallbacks": [{"auto": ["dear"]}]},
+        {"fallbacks": [{"cheap": ["dear"]}]},
+        {"fallbacks": [{"model": "dear"}]},
+        {"context_window_fallbacks": [{"cheap": ["dear"]}]},
+        {"content_policy_fallbacks": [{"cheap": ["dear"]}]},
+        {"model": "auto,dear"},
+        {"model": "dear"},
+        {"model": "id-dear"},
+        {"model": "openai/prov-dear"},
+        {"metadata": {"model_group": "dear", "model_info": {"id": "id-dear"}}},
+        {"metadata": {"pre_routing_selected_model": "dear"}},
+        {"specific_deployment": True},
+        {"router_settings_override": {"fallbacks": [{"cheap": ["dear"]}]}},
+    ],
+)
+@pytest.mark.parametrize("fail", [False, True])
+def test_no_field_of_the_body_leads_to_a_forbidden_model(
+    proxy: Proxy, upstream: Upstream, fields: dict[str, Any], fail: bool
+) -> None:
+    """Globs, backend names, ids, fallbacks and metadata: refused or answered by `cheap`, never by another."""
+    if fail:
+        upstream.behave("prov-cheap", status=500)
+    proxy.post("/v1/chat/completions", {**chat(), **fields}, key="sk-auto-cheap")
+    assert reached(upstream) <= {"prov-cheap"}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"model":"dear","model":"auto","messages":[{"role":"user","content":"hi"}]}',
+        b'{"model":"auto","model":"dear","messages":[{"role":"user","content":"hi"}]}',
+        b'{"model":"auto","messages":[{"role":"user","content":"hi"}],"model_routing_config":{"models":["cheap"]},'
+        b'"model_routing_config":{"models":["dear"]}}',
+        b'{"mod\\u0065l":"auto","messages":[{"role":"user","content":"hi"}]}',
+        b'{"model":"\\u0061uto","messages":[{"role":"user","content":"hi"}]}',
+        b'{"model":"AUTO","messages":[{"role":"user","content":"hi"}]}',
+        b'{"model":" auto ","messages":[{"role":"user","content":"hi"}]}',
+        b'{"model":["auto"],"messages":[{"role":"user","content":"hi"}]}',
+        b'{"Model":"dear","model":"auto","messages":[{"role":"user","content":"hi"}]}',
+    ],
+)
+def test_no_spelling_of_the_json_leads_to_a_forbidden_model(proxy: Proxy, upstream: Upstream, raw: bytes) -> None:
+    """Duplicate keys, escapes, casing, blanks and lists."""
+    proxy.post("/v1/chat/completions", raw, key="sk-auto-cheap")
+    assert reached(upstream) <= {"prov-cheap"}
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions?model=auto", "/engines/auto/chat/completions"])
+def test_a_model_named_in_the_url_is_routed_with_the_same_grants(proxy: Proxy, upstream: Upstream, path: str) -> None:
+    """`auto` in a query parameter or path is as good as in the body."""
+    answer = proxy.post(path, chat(model="cheap"), key="sk-auto-cheap")
+    assert answer.status_code == 200
+    assert reached(upstream) == {"prov-cheap"}
