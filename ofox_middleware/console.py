@@ -1,0 +1,325 @@
+"""The console: a web page and an API that show what a router does and why. See :func:`console`."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import anyio
+import msgspec
+from anyio.to_thread import run_sync
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from ofox_middleware.console_access import Access
+from ofox_middleware.console_feed import SLOT_S, Feed
+from ofox_middleware.console_wire import answer, file_endpoint, not_found, read_object, refusal, refused, server_sent
+from ofox_middleware.decision_store import DecisionStore
+from ofox_middleware.errors import OfoxError
+from ofox_middleware.reload import Reloader
+from ofox_middleware.router import SmartRouter
+from ofox_middleware.telemetry import Savings
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+PAGE: Final = Path(__file__).parent / "console_page"
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+}  # fmt: skip
+
+STATUS_S: Final = 1.0
+TICK_S: Final = 0.25
+STREAM_S: Final = 15.0
+"""A stream ends after this and the page asks for the next one, for servers that are told to stop wait for streams."""
+MOST_STREAMS: Final = 20
+MOST_PER_TICK: Final = 40
+"""Events sent at once. A page that is told of thousands a second shows nothing; the newest are enough."""
+MOST_LISTED: Final = 500
+MOST_PROFILES: Final = 12
+
+
+class Entry(Protocol):
+    """One routed request as a log remembers it."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+class Log(Protocol):
+    """What the console asks a log; :class:`~ofox_middleware.telemetry.DecisionLog` and
+    :class:`~ofox_middleware.decision_store.DecisionStore` are such."""
+
+    def get(self, decision_id: str) -> Entry | None: ...
+
+    def recent(self, limit: int = 50) -> Sequence[Entry]: ...
+
+    def savings(self) -> Savings: ...
+
+    def feedback(self, decision_id: str, score: float) -> bool: ...
+
+
+def console(
+    router: SmartRouter,
+    *,
+    log: Log | None = None,
+    token: str | None = None,
+    reloader: Reloader | None = None,
+    demo: str | None = None,
+) -> Console:
+    """The console of ``router``, to be mounted in any ASGI app: ``app.mount("/ofox", console(router))``.
+
+    Args:
+        router: what is shown.
+        log: where decisions are looked up; it must be subscribed to the router already. ``None`` keeps the last
+            10,000 in memory.
+        token: what callers must present as ``Authorization: Bearer``, at least 16 characters. ``None`` answers
+            loopback clients only (:class:`~ofox_middleware.console_access.Access`).
+        reloader: what the page's reload button asks.
+        demo: where the demo's controls are, such as ``/demo``.
+
+    Raises:
+        ValueError: the token is too short.
+    """
+    if log is None:
+        log = DecisionStore()
+        router.subscribe(log)
+    return Console(router, log, token=token, reloader=reloader, demo=demo)
+
+
+class Console:
+    """An ASGI app; build it with :func:`console`."""
+
+    def __init__(
+        self, router: SmartRouter, log: Log, *, token: str | None, reloader: Reloader | None, demo: str | None
+    ) -> None:
+        self.log = log
+        self._router = router
+        self._reloader = reloader
+        self._demo = demo
+        self._feed = Feed(router)
+        self._streams = 0
+        self._stopped = False
+        self._status_at = -math.inf
+        self._status: dict[str, Any] = {}
+        router.subscribe(self._feed)
+        files = {path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in sorted(PAGE.iterdir())}
+        routes = [
+            Route("/api/status", self._get_status),
+            Route("/api/events", self._get_events),
+            Route("/api/decisions", self._get_decisions),
+            Route("/api/decisions.jsonl", self._get_export),
+            Route("/api/decisions/{id}", self._get_decision),
+            Route("/api/explain", self._post_explain, methods=["POST"]),
+            Route("/api/feedback", self._post_feedback, methods=["POST"]),
+            Route("/api/reload", self._post_reload, methods=["POST"]),
+            Route("/", file_endpoint(*files.pop("index.html"))),
+            *(Route(f"/{name}", file_endpoint(*content)) for name, content in files.items()),
+        ]
+        served = Starlette(routes=routes, exception_handlers={OfoxError: refused})
+        self._app: ASGIApp = Access(served, token)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    def stop(self) -> None:
+        """End the event streams, for a server that is about to stop."""
+        self._stopped = True
+
+    # Reads -----------------------------------------------------------------------------------------------------------
+
+    async def _get_status(self, _: Request) -> Response:
+        count = self._feed.count
+        recent = await run_sync(lambda: [entry.to_dict() for entry in self.log.recent(100)])
+        status = await self._now()
+        return answer({
+            **status,
+            "history": self._feed.history(),
+            "slot_s": SLOT_S,
+            "settings": self._settings(),
+            "decisions": recent,
+            "events": count,
+            "demo": self._demo,
+        })  # fmt: skip
+
+    async def _get_decisions(self, request: Request) -> Response:
+        asked = request.query_params.get("limit", "50")
+        limit = min(int(asked), MOST_LISTED) if asked.isascii() and asked.isdigit() else 50
+        entries = await run_sync(self.log.recent, limit)
+        return answer({"decisions": [entry.to_dict() for entry in entries]})
+
+    async def _get_decision(self, request: Request) -> Response:
+        entry = await run_sync(self.log.get, request.path_params["id"])
+        if entry is None:
+            raise not_found("no such decision; the log is bounded, so it may have been forgotten.")
+        return answer(entry.to_dict())
+
+    async def _get_export(self, _: Request) -> Response:
+        lines: Iterable[str]
+        if isinstance(self.log, DecisionStore):
+            lines = self.log.export()
+        else:
+            lines = _lines(await run_sync(self.log.recent, MOST_LISTED))
+        # Starlette reads plain iterators from a thread.
+        named = {"content-disposition": 'attachment; filename="decisions.jsonl"'}
+        return StreamingResponse(lines, media_type="application/jsonl", headers=named)
+
+    async def _get_events(self, request: Request) -> Response:
+        if self._streams >= MOST_STREAMS:
+            raise refusal(503, "too_many_streams", "too many pages watch already; close one.")
+        asked = request.query_params.get("after", "")
+        after = int(asked) if asked.isascii() and asked.isdigit() else self._feed.count
+        return StreamingResponse(
+            self._events(after), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+        )
+
+    async def _events(self, after: int) -> AsyncIterator[bytes]:
+        self._streams += 1
+        try:
+            ends = time.monotonic() + STREAM_S
+            next_status, slot = -math.inf, -1
+            while not self._stopped:
+                events, missed = self._feed.since(after, MOST_PER_TICK)
+                for event in events:
+                    yield server_sent(event.kind, event.to_dict())
+                    after = event.number
+                now = time.monotonic()
+                if now >= next_status:
+                    next_status = now + STATUS_S
+                    status = {**await self._now(), "missed": missed}
+                    if slot != self._feed.slot_now:
+                        slot = self._feed.slot_now
+                        status["history"] = self._feed.history()
+                    yield server_sent("status", status)
+                if now >= ends:
+                    return
+                await anyio.sleep(TICK_S)
+        finally:
+            self._streams -= 1
+
+    async def _now(self) -> dict[str, Any]:
+        """What changes from second to second; one snapshot serves all pages."""
+        now = time.monotonic()
+        if now - self._status_at < STATUS_S / 2:
+            return self._status
+        savings = await run_sync(self.log.savings)
+        models = self._feed.models()
+        down = sum(row["state"] != "closed" for row in models if row["in_pool"])
+        in_pool = sum(row["in_pool"] for row in models)
+        last = None if self._reloader is None else self._reloader.last
+        self._status = {
+            "boot": self._feed.boot,
+            "now": round(time.time(), 3),
+            "models": models,
+            "panic": in_pool > 0 and 2 * down >= in_pool,
+            "workers": self._router.health.workers(),
+            "totals": self._feed.totals.to_dict(),
+            "savings": savings.to_dict(),
+            "reload": {"can": self._reloader is not None, "last": None if last is None else last.to_dict()},
+        }
+        self._status_at = now
+        return self._status
+
+    def _settings(self) -> dict[str, Any]:
+        """What the page needs of the settings. Never the cards, whose parameters may hold keys."""
+        settings = self._router.settings
+        return {
+            "preference": settings.preference,
+            "profiles": {
+                name: {"quality": it.quality, "cost": it.cost, "time": it.time, "floor": it.floor}
+                for name, it in self._profiles()
+            },
+            "auto": settings.auto_models[0],
+            "log_prompts": settings.log_prompts,
+        }
+
+    def _profiles(self) -> list[tuple[str, Any]]:
+        settings = self._router.settings
+        order = ["balanced", "quality", "speed", "cost", *sorted(settings.profiles)]
+        known = settings.all_profiles
+        return [(name, known[name]) for name in dict.fromkeys(order)][:MOST_PROFILES]
+
+    # Writes ----------------------------------------------------------------------------------------------------------
+
+    async def _post_explain(self, request: Request) -> Response:
+        """A dry run: the decision for ``request``, and in short what each other preference would pick."""
+        asked = await read_object(request)
+        body, path = asked.get("request"), asked.get("path", "/v1/chat/completions")
+        if not isinstance(body, dict) or not isinstance(path, str):
+            raise refusal(400, "invalid_request", 'send {"request": {"messages": [...]}}.')
+        started = time.perf_counter()
+        decision = self._decide(body, path)
+        took_s = time.perf_counter() - started
+        picks = {}
+        for name, _ in self._profiles():
+            # Drawing again might pick another of two equals, which would look like a contradiction.
+            other = decision if name == decision.preference else self._decide(_preferring(body, name), path)
+            pick = other.candidate(other.model)
+            picks[name] = {
+                "model": pick.name, "cost_usd": pick.cost_usd, "time_s": pick.time_s, "quality": pick.quality
+            }  # fmt: skip
+        return answer({"decision": decision.to_dict(), "picks": picks, "took_s": round(took_s, 6)})
+
+    def _decide(self, body: Mapping[str, Any], path: str) -> Any:
+        # A session of its own: a conversation that began with the same words must not answer for this one.
+        return self._router.decide(body, path, session=os.urandom(8).hex(), dry_run=True)
+
+    async def _post_feedback(self, request: Request) -> Response:
+        asked = await read_object(request)
+        decision_id, score = asked.get("id"), asked.get("score")
+        if not isinstance(decision_id, str) or isinstance(score, bool) or not isinstance(score, (int, float)):
+            raise refusal(400, "invalid_feedback", 'send {"id": "...", "score": 0.0 to 1.0}.')
+        if not 0 <= score <= 1:
+            raise refusal(400, "invalid_feedback", "score must be from 0 to 1.")
+        if not await run_sync(self.log.feedback, decision_id, float(score)):
+            raise not_found("no such decision; the log is bounded, so it may have been forgotten.")
+        return answer({"id": decision_id, "score": score})
+
+    async def _post_reload(self, request: Request) -> Response:
+        await read_object(request)
+        if self._reloader is None:
+            raise not_found("this console was given no configuration to reload.")
+        result = await run_sync(self._reloader.reload)
+        self._status_at = -math.inf
+        if not result.ok:
+            raise refusal(409, "invalid_settings", f"refused, the old configuration stays in force: {result.error}")
+        return answer(result.to_dict())
+
+
+def _preferring(body: Mapping[str, Any], preference: str) -> dict[str, Any]:
+    config = body.get("model_routing_config") or {}
+    return {**body, "model_routing_config": {**config, "preference": preference}}
+
+
+def beside(app: ASGIApp, path: str, served: ASGIApp) -> ASGIApp:
+    """``app``, with ``served`` under ``path`` and outside of whatever ``app`` asks of its callers."""
+
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        within = scope["path"][len(scope.get("root_path", "")) :] if _is_rooted(scope) else scope["path"]
+        if within == path:
+            await RedirectResponse(f"{scope.get('root_path', '')}{path}/")(scope, receive, send)
+        elif within.startswith(f"{path}/"):
+            await served({**scope, "root_path": scope.get("root_path", "") + path}, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return either
+
+
+def _is_rooted(scope: Scope) -> bool:
+    root: str = scope.get("root_path", "")
+    return bool(root) and scope["path"].startswith(f"{root}/")
+
+
+def _lines(entries: Sequence[Entry]) -> Iterator[str]:
+    for entry in reversed(entries):
+        yield msgspec.json.encode(entry.to_dict()).decode() + "\n"
