@@ -1,0 +1,108 @@
+"""The house stands as drawn: direction of imports, who imports what, and what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ofox_middleware
+
+PACKAGE = Path(ofox_middleware.__file__).parent
+TESTS = Path(__file__).parent
+
+# A file may import only files above it.
+ORDER = """
+    types errors settings
+    model_names tables abilities model_map catalog pools
+    tokens harness messages trajectory signals features difficulty
+    failures windows latency breaker fleet model_health leases health sharing
+    sessions scoring router
+    attempts ledger
+    body headers sniff replay guard patience exchange dispatch asgi
+    plugin_state litellm_facts litellm_pool litellm_stamp litellm_events litellm_routed litellm_stream
+    litellm_proxy litellm_hook litellm_plain litellm_attach litellm_setup litellm_plugin
+    telemetry redaction decision_store metrics tracing reload console_access console_feed
+    console_wire console
+    wire gateway simulated demo tour
+    regress tune server explain check render site starter completion commands cli
+""".split()  # noqa: SIM905 - the rows are rooms of the house
+ONLY_IN = {
+    "litellm": {"litellm_plugin", "gateway", "demo", *(name for name in ORDER if name.startswith("litellm_"))},
+    "aiocache": {"sharing"},
+    "rich": {"render"},
+    "uvicorn": {"server"},
+    "numpy": set[str](),
+}
+PUBLIC = {
+    "Classifier", "Decision", "Difficulty", "HealthBook", "ModelCard", "OfoxError", "OfoxMiddleware", "Outcome",
+    "Preference", "Profile", "Settings", "Signals", "SmartRouter", "__version__",
+}  # fmt: skip
+
+
+@functools.cache
+def modules() -> dict[str, ast.Module]:
+    return {path.stem: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.glob("*.py"))}
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Every dotted name that ``tree`` imports, at any depth."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+@pytest.mark.parametrize("name", sorted(set(modules()) - {"__init__", "__main__"}))
+def test_imports_point_up(name: str) -> None:
+    """A file imports only what stands above it in the house."""
+    assert name in ORDER, f"{name}.py has no place in ORDER"
+    for target in imported(modules()[name]):
+        package, _, rest = target.partition(".")
+        if package == "ofox_middleware" and rest:
+            above = rest.partition(".")[0]
+            if above in modules():
+                assert ORDER.index(above) < ORDER.index(name), f"{name} imports {above}"
+
+
+@pytest.mark.parametrize("library", sorted(ONLY_IN))
+def test_heavy_libraries_have_one_place(library: str) -> None:
+    """A heavy library is imported only in the files that exist for it."""
+    users = {name for name, tree in modules().items() if any(t.partition(".")[0] == library for t in imported(tree))}
+    assert users <= ONLY_IN[library]
+
+
+@pytest.mark.parametrize("module", ["ofox_middleware", "ofox_middleware.asgi", "ofox_middleware.cli"])
+def test_import_stays_light(module: str) -> None:
+    """Importing the package, the ASGI door or the command line loads no heavy library."""
+    code = f"import sys, {module}; print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert not loaded & {"litellm", "numpy", "rich", "aiocache", "redis", "uvicorn", "openai", "fastapi"}
+
+
+def test_public_names() -> None:
+    """The public names are these and no others, and each one exists."""
+    assert set(ofox_middleware.__all__) == PUBLIC
+    assert all(getattr(ofox_middleware, name) is not None for name in PUBLIC)
+
+
+def test_every_test_says_what_it_pins() -> None:
+    """Each test has a docstring: one sentence on the behaviour it pins."""
+    silent = [
+        f"{path.relative_to(TESTS)}:{node.lineno}"
+        for path in sorted(TESTS.rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and node.name.startswith("test_")
+        and not ast.get_docstring(node)
+    ]
+    assert not silent
