@@ -21,7 +21,7 @@ DIVERSITY: Final = 0.9
 """A fallback on another provider goes first when its score is at least this share of the better one's."""
 
 # Groups of the ranking, tried in this order; within a group the score decides.
-_KEPT, _BELOW_FLOOR, _UNKNOWN, _UNHEALTHY, _SKIPPED = range(5)
+_KEPT, _BELOW_FLOOR, _FULL, _UNKNOWN, _UNHEALTHY, _SKIPPED = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +163,9 @@ def assess(
 
 def _judge_health(item: Assessed, view: HealthView, *, probes: bool) -> None:
     if view.state == "closed":
+        # Load is part of the expected time, which `quality` and `cost` do not look at; a limit holds for them too.
+        if item.group == _KEPT and view.in_flight >= view.limit:
+            item.group, item.reason = _FULL, "at_limit"
         return
     if view.state == "half_open" and view.probe_free and probes:
         item.probe = True

@@ -192,6 +192,15 @@ def test_open_breakers_come_last_and_soonest_first() -> None:
     assert items["a/later"].row().reason == "breaker_open"
 
 
+def test_a_full_model_waits() -> None:
+    """A model with as much in flight as it bears comes after the others, whatever the preference, and is not lost."""
+    full = replace(WELL, in_flight=20, limit=20)
+    items = judged(facts("a/full", 3), facts("b/idle", 2), profile="quality", views={"a/full": full})
+    assert picked(items, "quality") == {"b/idle"}
+    assert (items["a/full"].row().status, items["a/full"].row().reason) == ("demoted", "at_limit")
+    assert picked(judged(facts("a/full", 3), views={"a/full": full})) == {"a/full"}
+
+
 def test_nobody_healthy_still_gives_a_model() -> None:
     """Merely unhealthy is never a reason to refuse: the one that reopens first is the last resort."""
     opened = replace(WELL, state="open")
