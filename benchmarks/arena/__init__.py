@@ -1,0 +1,1 @@
+"""The arena: fake providers with rolling faults, and the routers that a user could put in front of them."""
