@@ -22,7 +22,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -171,7 +171,7 @@ class HealthSharing:
         try:
             while True:
                 try:
-                    await self._round()
+                    await _heeding_cancel(self._round())
                     failed = 0
                 except Exception as error:  # noqa: BLE001 - whatever ails the cache, requests go on without it
                     failed += 1
@@ -179,7 +179,6 @@ class HealthSharing:
                     self._error = type(error).__name__
                     self._connected = False
                 pause = self._interval_s * 2.0 ** min(max(0, failed - 1), 10)
-                _heed_cancel()
                 await asyncio.sleep(min(pause, LONGEST_PAUSE_S) * self._rng.uniform(0.75, 1.0))
         finally:
             await self._leave()
@@ -281,11 +280,24 @@ def redis_url(environ: Mapping[str, str]) -> str | None:
     return f"{scheme}://{login}{host}:{environ.get('REDIS_PORT') or 6379}/{environ.get('REDIS_DB') or 0}"
 
 
-def _heed_cancel() -> None:
-    """Before Python 3.12 ``wait_for`` may swallow a cancellation that comes as its operation ends."""
-    task: Any = asyncio.current_task()
-    if task is not None and hasattr(task, "cancelling") and task.cancelling():
-        raise asyncio.CancelledError
+async def _heeding_cancel(work: Coroutine[Any, Any, None]) -> None:
+    """Awaits ``work``, and never misses a cancellation.
+
+    Before Python 3.12 ``wait_for``, which aiocache uses, may swallow one that comes as its operation ends; then the
+    task would run for ever, and the loop that waits for it with it. In a task of its own ``work`` may swallow what it
+    likes: it is bounded by its time-outs.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait({task}, timeout=CONNECT_TIMEOUT_S)
+        raise
+    finally:
+        if task.done() and not task.cancelled():
+            task.exception()  # looked at, so that it is not reported as lost
+    await task
 
 
 def _check(url: str) -> None:
