@@ -141,6 +141,8 @@ class DecisionStore:
         self._db = _open(self.path)
         # Also for a store that nobody closes: at its end, or at the interpreter's.
         self._close_db = weakref.finalize(self, self._db.close)
+        # Not at the interpreter's exit: the writer may be at work then, and the system closes the file anyway.
+        self._close_db.atexit = False
 
     def __enter__(self) -> DecisionStore:
         return self

@@ -26,7 +26,11 @@ from ofox_middleware.tour import Row, Tour, TourFailed
 from ofox_middleware.types import Preference
 
 # LiteLLM's own types make pydantic warn when it builds them; nothing of ours is silenced.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydantic._internal._generate_schema")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning:pydantic._internal._generate_schema"),
+    # It also leaves connections open, which are collected at any time.
+    pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"),
+]
 
 ASK: list[Any] = [{"role": "user", "content": "What is the capital of France?"}]
 PACE = 0.05
