@@ -13,6 +13,14 @@ from ofox_middleware.errors import OfoxError
 from ofox_middleware.health import retry_after_s
 from ofox_middleware.ledger import Call, Ledger
 
+PATHS: Final = {
+    "acompletion": "/v1/chat/completions",
+    "atext_completion": "/v1/completions",
+    "aresponses": "/v1/responses",
+    "anthropic_messages": "/v1/messages",
+}
+"""LiteLLM's names of the endpoints that are routed. What else names an auto model is refused, never passed on."""
+
 KEY: Final = "ofox_call"
 """Where a :class:`Call` lies in ``model_call_details``, LiteLLM's dictionary of one call, which no provider sees."""
 

@@ -21,14 +21,6 @@ from ofox_middleware.types import Decision
 
 log: Final = logging.getLogger("ofox_middleware")
 
-PATHS: Final = {
-    "acompletion": "/v1/chat/completions",
-    "atext_completion": "/v1/completions",
-    "aresponses": "/v1/responses",
-    "anthropic_messages": "/v1/messages",
-}
-"""LiteLLM's names of the endpoints that are routed. What else names an auto model is refused, never passed on."""
-
 
 async def route(
     brain: SmartRouter,
@@ -68,7 +60,7 @@ async def _decide(
     brain: SmartRouter, data: dict[str, Any], key: UserAPIKeyAuth, call_type: str, *, candidates: Pool, config: Any
 ) -> tuple[Decision, bool]:
     """The decision, and whether it was only asked for."""
-    path = PATHS.get(call_type)
+    path = events.PATHS.get(call_type)
     if path is None:
         raise InvalidRequest(
             "`auto` chooses among chat models: use it with /v1/chat/completions, /v1/completions, /v1/responses or "

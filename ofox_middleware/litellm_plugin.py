@@ -36,13 +36,6 @@ from ofox_middleware.types import ModelFacts
 
 log: Final = logging.getLogger("ofox_middleware")
 
-PLAIN_PATHS: Final = {
-    "acompletion": "/v1/chat/completions",
-    "atext_completion": "/v1/completions",
-    "aresponses": "/v1/responses",
-    "anthropic_messages": "/v1/messages",
-}
-
 __all__ = ["OfoxLogger", "acompletion", "attach", "completion", "ofox", "watch"]
 
 
@@ -196,7 +189,7 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
 
     def _route_plain(self, kwargs: dict[str, Any], config: Any, call_type: str) -> None:
         """``litellm.acompletion(model="auto")`` without a router: the settings' pool, and no fallbacks of ours."""
-        path = PLAIN_PATHS.get(call_type)
+        path = events.PATHS.get(call_type)
         call = events.call_of(kwargs.get("litellm_logging_obj"))
         if path is None or call is None:
             raise InvalidRequest("`auto` chooses among chat models.", param="model", code="unsupported_endpoint")
