@@ -11,7 +11,7 @@ import re
 ASK_CHARS = 2000
 """The most of a message that is read for what it asks: its head and its tail."""
 HEAD_CHARS = 1400
-_CUT = "\n…\n"
+_CUT = "\n\n"  # ASCII: a mark beyond it would send every long English ask down the slow path for other scripts
 _TAIL_CHARS = ASK_CHARS - HEAD_CHARS - len(_CUT)
 
 _BLOCKS_OF = {

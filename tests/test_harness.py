@@ -165,13 +165,13 @@ def test_an_empty_query_block_leaves_the_rest() -> None:
 
 
 def test_a_long_ask_is_cut_to_head_and_tail() -> None:
-    """Of a long text the first 1,400 characters and the last ones are kept, 2,000 in all."""
+    """Of a long text the first 1,400 characters and the last ones are kept, 2,000 in all, with a blank line between."""
     text = "".join(f"{number:05d}" for number in range(4000))
     cut = human_text(text)
     assert len(cut) == ASK_CHARS
     assert cut.startswith(text[:HEAD_CHARS])
     assert cut.endswith(text[-500:])
-    assert "…" in cut
+    assert cut[HEAD_CHARS : HEAD_CHARS + 2] == "\n\n"
 
 
 def test_a_text_of_exactly_the_bound_is_not_cut() -> None:
