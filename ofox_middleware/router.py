@@ -198,7 +198,8 @@ class SmartRouter:
             raise NoCandidate([*(item.row() for item in assessed), *left_out])
 
         feasible = [item for item in assessed if item.feasible]
-        degraded = any(not item.healthy for item in feasible)
+        unhealthy = sum([not item.healthy for item in feasible])
+        degraded = unhealthy > 0
         pinned = _pinned(pin, feasible, degraded=degraded)
         reason: Reason = "session"
         if pinned is not None and _stays(pinned, equals[0], read, settings.session_margin):
@@ -211,13 +212,13 @@ class SmartRouter:
         decision = Decision(
             id=f"{random.getrandbits(64):016x}",  # a name, not a secret: os.urandom takes 14 us
             model=pick.facts.name,
-            ranking=tuple(item.facts.name for item in ranking),
+            ranking=tuple([item.facts.name for item in ranking]),
             reason=reason,
             preference=preference,
             difficulty_detail=difficulty,
             candidates=(
-                *(item.row() for item in ranking),
-                *(item.row() for item in assessed if not item.feasible),
+                *[item.row() for item in ranking],
+                *([item.row() for item in assessed if not item.feasible] if len(ranking) < len(assessed) else ()),
                 *left_out,
             ),
             targets={item.facts.name: item.facts for item in ranking},
@@ -226,7 +227,7 @@ class SmartRouter:
             input_tokens=read.input_tokens,
             output_tokens=terms.output_tokens,
             session=key,
-            panic=2 * sum(not item.healthy for item in feasible) >= len(feasible),
+            panic=2 * unhealthy >= len(feasible),
         )
         if not dry_run:
             self._remember(decision, read, degraded=degraded)

@@ -7,15 +7,30 @@ third model coming or going cannot turn two others round.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from operator import mul
+from operator import attrgetter, mul
 from typing import Final
 
-from ofox_middleware.types import DOMAINS, Candidate, Difficulty, HealthView, ModelFacts, Need, Profile, Signals
+import msgspec
+
+from ofox_middleware.types import (
+    DOMAINS,
+    Candidate,
+    CandidateStatus,
+    Difficulty,
+    HealthView,
+    ModelFacts,
+    Need,
+    Profile,
+    Signals,
+)
 
 COST_GRAIN_USD: Final = 1e-6
 """Costs are compared in steps no finer than this: a ratio to a free model would be infinite."""
+
+_LEAST: Final = 1e-9
+"""Qualities and times are compared as no smaller than this."""
 
 DIVERSITY: Final = 0.9
 """A fallback on another provider goes first when its score is at least this share of the better one's."""
@@ -43,8 +58,7 @@ class Terms:
     probes: bool = True
 
 
-@dataclass(slots=True)
-class Assessed:
+class Assessed(msgspec.Struct, eq=False, gc=False):
     """One candidate while it is being judged. ``group`` orders the ranking; the other fields as in ``Candidate``."""
 
     facts: ModelFacts
@@ -59,23 +73,12 @@ class Assessed:
 
     def row(self) -> Candidate:
         """This candidate as the decision shows it."""
+        facts = self.facts
         if self.group == _SKIPPED:
-            return Candidate(
-                self.facts.name,
-                "skipped",
-                self.reason,
-                cost_usd=self.cost_usd,
-                ability_source=self.facts.ability_source,
-            )
+            return Candidate(facts.name, "skipped", self.reason, None, self.cost_usd, None, None, facts.ability_source)
+        status: CandidateStatus = "kept" if self.group == _KEPT else "demoted"
         return Candidate(
-            self.facts.name,
-            "kept" if self.group == _KEPT else "demoted",
-            self.reason,
-            self.quality,
-            self.cost_usd,
-            self.time_s,
-            self.score,
-            self.facts.ability_source,
+            facts.name, status, self.reason, self.quality, self.cost_usd, self.time_s, self.score, facts.ability_source
         )
 
     @property
@@ -98,28 +101,33 @@ def expected_cost_usd(facts: ModelFacts, input_tokens: int, output_tokens: int, 
     return (input_tokens - cached) * facts.input_usd + cached * cached_usd + output_tokens * facts.output_usd
 
 
-def infeasible(facts: ModelFacts, signals: Signals, terms: Terms) -> tuple[int, str]:
+def lack(facts: ModelFacts, needs: Set[Need], room: float, answer: int | None) -> tuple[int, str]:
     """The group and the reason of a candidate that lacks something, ``(_KEPT, "")`` when it lacks nothing.
 
     A fact that nobody stated is unknown, not false: such a candidate is demoted, not skipped.
+
+    Args:
+        facts: of the candidate.
+        needs: what the request asks of a model.
+        room: tokens that prompt and answer may take.
+        answer: the longest answer that the caller allows, ``None`` when it does not say.
     """
     unknown = ""
-    for need in signals.needs:
+    for need in needs:
         able = facts.supports.get(need)
         if able is False:
             return _SKIPPED, f"no_{need}"
         if able is None and not unknown and need in _DECISIVE:
             unknown = f"unknown_{need}"
     window = facts.max_input_tokens
-    if window is not None:
-        wanted = signals.input_tokens / (1 - terms.context_margin) + (signals.max_output_tokens or 0)
-        if wanted > window:
-            return _SKIPPED, "context_window"
-    limit = facts.max_output_tokens
-    if limit is not None and signals.max_output_tokens is not None and signals.max_output_tokens > limit:
+    if window is not None and room > window:
+        return _SKIPPED, "context_window"
+    if answer is not None and facts.max_output_tokens is not None and answer > facts.max_output_tokens:
         return _UNKNOWN, "output_limit"
-    return (_UNKNOWN, unknown) if unknown else (_KEPT, "")
+    return (_UNKNOWN, unknown) if unknown else _NOTHING_LACKS
 
+
+_NOTHING_LACKS: Final = (_KEPT, "")
 
 # Asking a model for these when it lacks them is an error or a wrong answer; most models take the other parameters,
 # and nobody states them, so that to doubt them would demote nearly every model.
@@ -137,14 +145,17 @@ def assess(
 ) -> list[Assessed]:
     """Feasibility, quality, cost and time of every candidate. ``views`` runs beside ``pool``."""
     cached = terms.cached or {}
+    needs, answer, output_tokens = signals.needs, signals.max_output_tokens, terms.output_tokens
+    room = signals.input_tokens / (1 - terms.context_margin) + (answer or 0)
+    domains, logit = difficulty.domains, difficulty.logit
     assessed = []
     for facts, view in zip(pool, views, strict=True):
-        group, reason = infeasible(facts, signals, terms)
+        group, reason = lack(facts, needs, room, answer)
         item = Assessed(facts, group, reason)
         assessed.append(item)
         if group == _SKIPPED:
             continue
-        item.cost_usd = expected_cost_usd(facts, signals.input_tokens, terms.output_tokens, cached.get(facts.name, 0))
+        item.cost_usd = expected_cost_usd(facts, signals.input_tokens, output_tokens, cached.get(facts.name, 0))
         if terms.max_cost_usd is not None:
             if item.cost_usd is None:
                 item.group, item.reason = _UNKNOWN, "unknown_price"
@@ -154,10 +165,10 @@ def assess(
         _judge_health(item, view, probes=terms.probes)
         # A probe is there to find out: what failed before the breaker opened must not keep it from being asked.
         availability = 1.0 if item.probe else view.availability
-        ability = sum(map(mul, difficulty.domains, facts.ability))
-        item.quality = availability / (1.0 + math.exp(min(difficulty.logit - ability, 700.0)))
-        answer_s = view.ttft_s + terms.output_tokens * view.s_per_token
-        item.time_s = answer_s * view.load_factor / max(availability, 0.01)
+        ability = sum(map(mul, domains, facts.ability))
+        item.quality = availability / (1.0 + math.exp(min(logit - ability, 700.0)))
+        answer_s = view.ttft_s + output_tokens * view.s_per_token
+        item.time_s = answer_s * view.load_factor / (availability if availability > 0.01 else 0.01)
     return assessed
 
 
@@ -181,26 +192,30 @@ def score(assessed: Sequence[Assessed], profile: Profile) -> None:
     Score = sum over the axes of weight x ln(ratio to the best healthy candidate), weights scaled to sum to 1: 0 is the
     best there can be. An unknown price counts as the dearest known one.
     """
-    feasible = [item for item in assessed if item.feasible]
+    feasible = [item for item in assessed if item.group != _SKIPPED]
     standard = [item for item in feasible if item.group == _KEPT] or feasible
     if not standard:
         return
     total = profile.quality + profile.cost + profile.time
     weight_quality, weight_cost, weight_time = profile.quality / total, profile.cost / total, profile.time / total
-    best_quality = max(1e-9, *(item.quality for item in standard))
-    best_time = max(1e-9, min(item.time_s for item in standard))
+    best_quality = max(_LEAST, *[item.quality for item in standard])
+    best_time = max(_LEAST, min([item.time_s for item in standard]))
     known = [item.cost_usd for item in feasible if item.cost_usd is not None]
     dearest = max(known, default=COST_GRAIN_USD)
-    best_cost = min((item.cost_usd for item in standard if item.cost_usd is not None), default=dearest)
+    best_cost = min([item.cost_usd for item in standard if item.cost_usd is not None], default=dearest)
     best_cost = max(best_cost, COST_GRAIN_USD)
+    least_quality = profile.floor * best_quality
+    log = math.log
     for item in feasible:
-        cost = max(dearest if item.cost_usd is None else item.cost_usd, COST_GRAIN_USD)
+        quality, cost, time_s = item.quality, item.cost_usd, item.time_s
+        if cost is None:
+            cost = dearest
         item.score = (
-            weight_quality * math.log(max(item.quality, 1e-9) / best_quality)
-            - weight_cost * math.log(cost / best_cost)
-            - weight_time * math.log(max(item.time_s, 1e-9) / best_time)
+            weight_quality * log((quality if quality > _LEAST else _LEAST) / best_quality)
+            - weight_cost * log((cost if cost > COST_GRAIN_USD else COST_GRAIN_USD) / best_cost)
+            - weight_time * log((time_s if time_s > _LEAST else _LEAST) / best_time)
         )
-        if item.group == _KEPT and item.quality < profile.floor * best_quality:
+        if quality < least_quality and item.group == _KEPT:
             item.group, item.reason = _BELOW_FLOOR, "below_floor"
 
 
@@ -210,14 +225,14 @@ def near_best(assessed: Sequence[Assessed], profile: Profile, share_within: floa
     Those whose score is within ``share_within`` of the best. A profile with a ``tie`` asks for the cheapest of the
     nearly best instead; then those share whose cost is within ``share_within`` of that.
     """
-    feasible = [item for item in assessed if item.feasible]
+    feasible = [item for item in assessed if item.group != _SKIPPED]
     if not feasible:
         return []
-    group = min(item.group for item in feasible)
+    group = min([item.group for item in feasible])
     if group == _UNHEALTHY:
         # Nobody is healthy: the one whose breaker lets go first is the best hope.
-        return sorted((item for item in feasible), key=lambda item: (item.reopens_in_s, -item.score))[:1]
-    field = sorted((item for item in feasible if item.group == group), key=lambda item: -item.score)
+        return sorted(feasible, key=lambda item: (item.reopens_in_s, -item.score))[:1]
+    field = sorted([item for item in feasible if item.group == group], key=_score, reverse=True)
     best = field[0].score
     if not profile.tie:
         least = best + math.log1p(-share_within)
@@ -228,6 +243,9 @@ def near_best(assessed: Sequence[Assessed], profile: Profile, share_within: floa
         return field
     most = max(_known_cost(priced[0]), COST_GRAIN_USD) * (1 + share_within)
     return [item for item in priced if _known_cost(item) <= most]
+
+
+_score = attrgetter("score")
 
 
 def _known_cost(item: Assessed) -> float:
@@ -246,25 +264,28 @@ def fallbacks(pick: Assessed, assessed: Sequence[Assessed]) -> list[Assessed]:
     but another provider goes before one that failed already when their scores are close.
     """
     rest = sorted(
-        (item for item in assessed if item.feasible and item is not pick),
+        [item for item in assessed if item.group != _SKIPPED and item is not pick],
         key=lambda item: (item.group, item.reopens_in_s, -item.score),
     )
+    untried = {item.facts.provider for item in rest}
+    untried.discard(pick.facts.provider)
     ordered: list[Assessed] = []
-    tried = {pick.facts.provider}
-    while rest:
-        least = rest[0].score + math.log(DIVERSITY)
-        following = next(
+    while rest and untried:
+        group, least = rest[0].group, rest[0].score + _DIVERSITY_LOG
+        at = next(
             (
-                item
-                for item in rest
-                if item.group == rest[0].group and item.score >= least and item.facts.provider not in tried
+                at
+                for at, item in enumerate(rest)
+                if item.group == group and item.score >= least and item.facts.provider in untried
             ),
-            rest[0],
+            0,
         )
-        rest.remove(following)
-        ordered.append(following)
-        tried.add(following.facts.provider)
-    return ordered
+        ordered.append(rest.pop(at))
+        untried.discard(ordered[-1].facts.provider)
+    return ordered + rest
+
+
+_DIVERSITY_LOG: Final = math.log(DIVERSITY)
 
 
 def worth_staying(pinned: Assessed, best: Assessed, margin: float) -> bool:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 Clock = Callable[[], float]
 """A monotonic clock: seconds, only differences mean anything."""
 
@@ -223,9 +225,11 @@ class Classifier(Protocol):
 HealthState = Literal["closed", "open", "half_open"]
 
 
-@dataclass(frozen=True, slots=True)
-class HealthView:
+class HealthView(msgspec.Struct, frozen=True, gc=False):
     """How one model is doing now.
+
+    Made once per candidate and request, as is :class:`Candidate`: a struct takes a seventh of the time that a frozen
+    dataclass takes.
 
     Attributes:
         state: the breaker: ``closed`` (in use), ``open`` (left alone), ``half_open`` (one probe may go).
@@ -259,8 +263,7 @@ class HealthView:
 CandidateStatus = Literal["kept", "demoted", "skipped"]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """One model of the pool in one decision.
 
     Attributes:

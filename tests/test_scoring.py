@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as but
 
 from ofox_middleware import scoring
 from ofox_middleware.scoring import Assessed, Terms
@@ -119,7 +120,7 @@ def test_quality_is_the_item_response_form() -> None:
     mix = (0.5, 0.0, 0.0, 0.5, *(0.0,) * (len(DOMAINS) - 4))
     item = judged(
         replace(facts("a/x"), ability=abilities),
-        difficulty=Difficulty(0.5, 1.0, mix), views={"a/x": replace(WELL, availability=0.9)},
+        difficulty=Difficulty(0.5, 1.0, mix), views={"a/x": but(WELL, availability=0.9)},
     )["a/x"]  # fmt: skip
     assert item.quality == pytest.approx(0.9 / (1 + math.exp(1.0 - 1.5)))
 
@@ -132,7 +133,7 @@ def test_extreme_difficulty_does_not_overflow() -> None:
 
 def test_time_grows_with_load_and_failures() -> None:
     """Expected time is (TTFT + tokens x seconds per token) x load factor / availability."""
-    view = replace(WELL, in_flight=10, limit=20, availability=0.5)
+    view = but(WELL, in_flight=10, limit=20, availability=0.5)
     assert judged(facts("a/x"), views={"a/x": view})["a/x"].time_s == pytest.approx((1 + 3) * 1.5 / 0.5)
 
 
@@ -161,7 +162,11 @@ def test_cost_takes_the_cheapest_that_can() -> None:
 
 def test_speed_takes_the_fastest_that_can() -> None:
     """`speed` takes the smallest expected time among those above the floor."""
-    views = {"a/slow": replace(WELL, ttft_s=5), "b/fast": WELL, "c/weak": replace(WELL, ttft_s=0.1, s_per_token=0.001)}
+    views = {
+        "a/slow": but(WELL, ttft_s=5),
+        "b/fast": WELL,
+        "c/weak": but(WELL, ttft_s=0.1, s_per_token=0.001),
+    }
     pool = facts("a/slow", 3.0), facts("b/fast", 2.5), facts("c/weak", -3.0)
     assert picked(judged(*pool, profile="speed", views=views), "speed") == {"b/fast"}
 
@@ -181,10 +186,10 @@ def test_a_free_model_is_comparable() -> None:
 
 def test_open_breakers_come_last_and_soonest_first() -> None:
     """Unhealthy candidates stay in the list, after every healthy one, soonest to reopen first."""
-    opened = replace(WELL, state="open", availability=0.2)
+    opened = but(WELL, state="open", availability=0.2)
     items = judged(
         facts("a/later", 3), facts("b/sooner", 2), facts("c/well", -2),
-        views={"a/later": replace(opened, reopens_in_s=9.0), "b/sooner": replace(opened, reopens_in_s=2.0)},
+        views={"a/later": but(opened, reopens_in_s=9.0), "b/sooner": but(opened, reopens_in_s=2.0)},
     )  # fmt: skip
     assert picked(items) == {"c/well"}
     order = scoring.fallbacks(items["c/well"], list(items.values()))
@@ -194,7 +199,7 @@ def test_open_breakers_come_last_and_soonest_first() -> None:
 
 def test_a_full_model_waits() -> None:
     """A model with as much in flight as it bears comes after the others, whatever the preference, and is not lost."""
-    full = replace(WELL, in_flight=20, limit=20)
+    full = but(WELL, in_flight=20, limit=20)
     items = judged(facts("a/full", 3), facts("b/idle", 2), profile="quality", views={"a/full": full})
     assert picked(items, "quality") == {"b/idle"}
     assert (items["a/full"].row().status, items["a/full"].row().reason) == ("demoted", "at_limit")
@@ -203,21 +208,21 @@ def test_a_full_model_waits() -> None:
 
 def test_nobody_healthy_still_gives_a_model() -> None:
     """Merely unhealthy is never a reason to refuse: the one that reopens first is the last resort."""
-    opened = replace(WELL, state="open")
+    opened = but(WELL, state="open")
     items = judged(
         facts("a/x", 3), facts("b/y"),
-        views={"a/x": replace(opened, reopens_in_s=9.0), "b/y": replace(opened, reopens_in_s=1.0)},
+        views={"a/x": but(opened, reopens_in_s=9.0), "b/y": but(opened, reopens_in_s=1.0)},
     )  # fmt: skip
     assert picked(items) == {"b/y"}
 
 
 def test_a_probe_is_judged_as_if_well() -> None:
     """A half-open model with a free probe is scored without its past failures; without one it waits."""
-    half_open = replace(WELL, state="half_open", availability=0.1, probe_free=True)
+    half_open = but(WELL, state="half_open", availability=0.1, probe_free=True)
     pool = facts("a/back", 3.0), facts("b/well", 0.0)
     assert picked(judged(*pool, views={"a/back": half_open})) == {"a/back"}
     assert judged(*pool, views={"a/back": half_open})["a/back"].probe
-    taken = replace(half_open, probe_free=False)
+    taken = but(half_open, probe_free=False)
     assert judged(*pool, views={"a/back": taken})["a/back"].row().reason == "probing"
     no_probes = judged(*pool, views={"a/back": half_open}, terms=replace(TERMS, probes=False))
     assert picked(no_probes) == {"b/well"}
