@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+import weakref
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from ofox_middleware import body as bodies
 from ofox_middleware import headers
 from ofox_middleware.dispatch import Dispatch, hand_back, refuse, respond, with_body
 from ofox_middleware.errors import OfoxError
+from ofox_middleware.reload import Reloader, reloader_of
 from ofox_middleware.replay import Upload, collect, replay
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
@@ -38,7 +40,8 @@ class OfoxMiddleware:
     Args:
         app: the app within.
         router: a brain to share with other doors; it has settings of its own.
-        settings: what to build a brain from; by default ``options``, ``OFOX_*`` variables and ``OFOX_CONFIG``.
+        settings: what to build a brain from; by default ``options``, ``OFOX_*`` variables and ``OFOX_CONFIG``, whose
+            changes are then taken on while requests run.
         console_path: where to serve the console, such as ``/ofox``; ``Settings.console_path`` when ``None``. It answers
             this machine only, or whoever presents ``Settings.console_token``.
         options: fields of :class:`~ofox_middleware.settings.Settings`.
@@ -59,16 +62,21 @@ class OfoxMiddleware:
     ) -> None:
         if (router is not None) + (settings is not None) + bool(options) > 1:
             raise TypeError("give a router, or settings, or single options")
+        reloader: Reloader | None = None
         if router is None:
             router = SmartRouter(Settings(**options) if settings is None else settings)
+            reloader = reloader_of(router, lambda: Settings(**options)) if settings is None else None
         _ = router.pool  # a pool that cannot be used is refused now, not at the first request
         path = console_path or router.settings.console_path
-        self.app = app if path is None else _with_console(app, path, router)
+        self.app = app if path is None else _with_console(app, path, router, reloader)
         self.router = router
         self._settings = router.settings
         self._marks = bodies.needles(router.settings.auto_models)
         self._watches_litellm = False
         self._sharing = _sharing(router)
+        self._watcher = reloader if reloader is not None and reloader.watches else None
+        if self._watcher is not None:
+            weakref.finalize(self, self._watcher.stop)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or surface_of(scope["path"]) is None:
@@ -96,6 +104,8 @@ class OfoxMiddleware:
             self._watch_litellm()
             if self._sharing is not None:
                 self._sharing.start()
+            if self._watcher is not None:
+                self._watcher.start()
             dry_run = head.dry_run and self.router.settings.dry_run
             decision = self.router.decide(
                 document.fields, scope["path"], caller=head.caller, session=head.session, dry_run=dry_run
@@ -158,12 +168,10 @@ class OfoxMiddleware:
             log.exception("health is fed by the ASGI door alone: LiteLLM's callbacks could not be attached")
 
 
-def _with_console(app: ASGIApp, path: str, router: SmartRouter) -> ASGIApp:
+def _with_console(app: ASGIApp, path: str, router: SmartRouter, reloader: Reloader | None) -> ASGIApp:
     # By name: the house's order puts the console below this door, and who wants none does not load it.
     consoles = importlib.import_module("ofox_middleware.console")
-    secret = router.settings.console_token
-    token = None if secret is None else secret.get_secret_value()
-    beside: ASGIApp = consoles.beside(app, path, consoles.console(router, token=token))
+    beside: ASGIApp = consoles.beside(app, path, consoles.for_settings(router, reloader=reloader))
     return beside
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -25,6 +25,7 @@ from ofox_middleware.errors import OfoxError
 from ofox_middleware.reload import Reloader
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.telemetry import Savings
+from ofox_middleware.types import ModelFacts
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -72,6 +73,7 @@ def console(
     token: str | None = None,
     reloader: Reloader | None = None,
     demo: str | None = None,
+    pool: Callable[[], Sequence[ModelFacts]] | None = None,
 ) -> Console:
     """The console of ``router``, to be mounted in any ASGI app: ``app.mount("/ofox", console(router))``.
 
@@ -83,6 +85,7 @@ def console(
             loopback clients only (:class:`~ofox_middleware.console_access.Access`).
         reloader: what the page's reload button asks.
         demo: where the demo's controls are, such as ``/demo``.
+        pool: the candidates, for a door that has its own; ``None`` is the router's pool.
 
     Raises:
         ValueError: the token is too short.
@@ -90,20 +93,40 @@ def console(
     if log is None:
         log = DecisionStore()
         router.subscribe(log)
-    return Console(router, log, token=token, reloader=reloader, demo=demo)
+    return Console(router, log, token=token, reloader=reloader, demo=demo, pool=pool)
+
+
+def for_settings(
+    router: SmartRouter,
+    *,
+    reloader: Reloader | None = None,
+    pool: Callable[[], Sequence[ModelFacts]] | None = None,
+) -> Console:
+    """For doors: the console with ``Settings.console_token``, when there is one."""
+    secret = router.settings.console_token
+    token = None if secret is None else secret.get_secret_value()
+    return console(router, token=token, reloader=reloader, pool=pool)
 
 
 class Console:
     """An ASGI app; build it with :func:`console`."""
 
     def __init__(
-        self, router: SmartRouter, log: Log, *, token: str | None, reloader: Reloader | None, demo: str | None
+        self,
+        router: SmartRouter,
+        log: Log,
+        *,
+        token: str | None,
+        reloader: Reloader | None,
+        demo: str | None,
+        pool: Callable[[], Sequence[ModelFacts]] | None = None,
     ) -> None:
         self.log = log
         self._router = router
         self._reloader = reloader
         self._demo = demo
-        self._feed = Feed(router)
+        self._pool = pool
+        self._feed = Feed(router, pool=pool)
         self._streams = 0
         self._stopped = False
         self._status_at = -math.inf
@@ -268,7 +291,8 @@ class Console:
 
     def _decide(self, body: Mapping[str, Any], path: str) -> Any:
         # A session of its own: a conversation that began with the same words must not answer for this one.
-        return self._router.decide(body, path, session=os.urandom(8).hex(), dry_run=True)
+        pool = None if self._pool is None else self._pool()
+        return self._router.decide(body, path, session=os.urandom(8).hex(), pool=pool, dry_run=True)
 
     async def _post_feedback(self, request: Request) -> Response:
         asked = await read_object(request)

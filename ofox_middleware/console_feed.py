@@ -7,7 +7,7 @@ import statistics
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -106,6 +106,7 @@ class Feed:
         router: what is watched. The feed does not subscribe itself.
         clock: monotonic seconds.
         wall: seconds since the epoch.
+        pool: the candidates; ``None`` is the router's pool.
 
     Attributes:
         boot: differs from one process to the next, so that a page sees that counts began anew.
@@ -118,10 +119,12 @@ class Feed:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        pool: Callable[[], Sequence[ModelFacts]] | None = None,
     ) -> None:
         self.boot = os.urandom(6).hex()
         self.totals = Totals(started=wall())
         self._router = router
+        self._candidates = pool
         self._clock = clock
         self._wall = wall
         self._began = clock()
@@ -206,9 +209,9 @@ class Feed:
             "limit": round(view.limit, 2),
         }
 
-    def _pool(self) -> tuple[ModelFacts, ...]:
+    def _pool(self) -> Sequence[ModelFacts]:
         try:
-            return self._router.pool
+            return self._router.pool if self._candidates is None else self._candidates()
         except SettingsError:
             return ()
 

@@ -29,7 +29,7 @@ from ofox_middleware.ledger import Call, Ledger
 from ofox_middleware.litellm_attach import attach_router
 from ofox_middleware.litellm_pool import Pool
 from ofox_middleware.litellm_routed import Routed, current_routed
-from ofox_middleware.litellm_setup import make_router, proxy_router, share_health
+from ofox_middleware.litellm_setup import make_router, proxy_router, serve_console, share_health, watch_config
 from ofox_middleware.litellm_stamp import FrameStamper, stamp, stamped_chunk
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import ModelFacts
@@ -80,6 +80,7 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
             self.in_proxy = True
             self.pools.append(self.proxy_pool)
         share_health(self.router)
+        watch_config(self.router)
         call = events.call_of(data.get("litellm_logging_obj"))
         if call is not None:
             call.own_timeout = any(data.get(name) is not None for name in ("timeout", "stream_timeout"))
@@ -311,7 +312,7 @@ ofox: OfoxLogger = plugin_state.shared("ofox", OfoxLogger)
 
 if "litellm.proxy.proxy_server" in sys.modules:
     # The proxy is reading its configuration: a wrong setting must stop it now, not fail the first request.
-    _ = ofox.router
+    serve_console(ofox.router, ofox.proxy_pool)
 
 
 def watch(smart_router: SmartRouter) -> OfoxLogger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
@@ -9,11 +10,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import litellm
+from starlette.responses import RedirectResponse
+from starlette.routing import Mount, Route
 
 from ofox_middleware import plugin_state
 from ofox_middleware.errors import SettingsError
+from ofox_middleware.litellm_pool import Pool
+from ofox_middleware.reload import Reloader, reloader_of
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
+from ofox_middleware.types import ModelFacts
 
 if TYPE_CHECKING:
     from ofox_middleware.sharing import HealthSharing
@@ -53,6 +59,41 @@ def proxy_router() -> Any:
 def make_router() -> SmartRouter:
     """The brain of the door. Raises ``SettingsError`` when the settings are wrong."""
     return SmartRouter(_settings())
+
+
+def watch_config(router: SmartRouter) -> None:
+    """Takes on changes of the file that ``OFOX_CONFIG``, or ``config`` in ``callback_settings.ofox``, names."""
+    reloader = _reloader(router)
+    if reloader is not None and reloader.watches:
+        reloader.start()
+
+
+def _reloader(router: SmartRouter) -> Reloader | None:
+    reloader: Reloader | None = plugin_state.shared("reloader", lambda: reloader_of(router, _settings))
+    return reloader
+
+
+def serve_console(router: SmartRouter, candidates: Pool) -> None:
+    """Has the proxy's own app answer at ``Settings.console_path``, when one is set. Once per process."""
+    path = router.settings.console_path
+    app = getattr(sys.modules.get("litellm.proxy.proxy_server"), "app", None)
+    if path is None or app is None:
+        return
+    plugin_state.shared("console", lambda: _mounted(app, path, router, candidates))
+
+
+def _mounted(app: Any, path: str, router: SmartRouter, candidates: Pool) -> Any:
+    # By name: the house's order puts the console below this door, and who wants none does not load it.
+    consoles = importlib.import_module("ofox_middleware.console")
+
+    def pool() -> list[ModelFacts]:
+        return [facts for facts, _ in candidates.facts(router).values()]
+
+    made = consoles.for_settings(router, reloader=_reloader(router), pool=pool)
+    # First, for the proxy has routes that match any path.
+    app.router.routes.insert(0, Mount(path, made))
+    app.router.routes.insert(0, Route(path, RedirectResponse(f"{path}/")))
+    return made
 
 
 def share_health(router: SmartRouter) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from ofox_middleware.ledger import Ledger
 from ofox_middleware.router import SmartRouter
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # one shared thing may need another when it is made
 _router: SmartRouter | None = None
 _ledger: Ledger | None = None
 _shared: dict[str, Any] = {}

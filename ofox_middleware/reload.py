@@ -20,7 +20,7 @@ log: Final = logging.getLogger("ofox_middleware.reload")
 
 POLL_S: Final = 2.0
 """How often the file is looked at, seconds: one ``stat``, which works on every file system and in containers."""
-AT_START_ONLY: Final = frozenset({"config", "seed", "redis_url", "console_path", "console_token"})
+AT_START_ONLY: Final = frozenset({"config", "watch_config", "seed", "redis_url", "console_path", "console_token"})
 """Settings that are read when things are built; a change of them waits for a restart."""
 
 
@@ -116,9 +116,20 @@ class Reloader:
         return None if self._mark() == self._seen else self.reload()
 
     def start(self, poll_s: float = POLL_S) -> None:
-        """Watch the file from a thread until :meth:`stop`."""
-        self._thread = threading.Thread(target=self._watch, args=(poll_s,), name="ofox-reload", daemon=True)
-        self._thread.start()
+        """Watch the file from a thread until :meth:`stop`. Starting twice is starting once, in each process."""
+        # Threads do not outlive a fork, so a door calls this with every request it routes: a look when all is well.
+        if self._thread is not None and self._thread.is_alive():
+            return
+        with self._lock:
+            if self._stopping or (self._thread is not None and self._thread.is_alive()):
+                return
+            self._thread = threading.Thread(target=self._watch, args=(poll_s,), name="ofox-reload", daemon=True)
+            self._thread.start()
+
+    @property
+    def watches(self) -> bool:
+        """Whether there is a file whose change is taken on."""
+        return self._path is not None
 
     def stop(self) -> None:
         """End the thread."""
@@ -158,3 +169,11 @@ class Reloader:
         except OSError:
             return None
         return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def reloader_of(router: SmartRouter, read: Callable[[], Settings]) -> Reloader | None:
+    """For doors: what keeps ``router`` in step with the file that its settings came from, ``None`` without a file."""
+    settings = router.settings
+    if settings.config is None:
+        return None
+    return Reloader(router, read, settings.config if settings.watch_config else None)

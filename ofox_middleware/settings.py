@@ -107,6 +107,7 @@ class Settings(BaseSettings):
 
     Attributes:
         config: the YAML file to read.
+        watch_config: whether a change of that file is taken on while requests run.
         models: the operator's pool: names, ``*`` globs or cards. Unset: every chat group of the proxy at the LiteLLM
             door; at the ASGI door the shipped shortlist, limited to providers whose keys are in the environment.
         preference: what a request gets that names none.
@@ -131,13 +132,14 @@ class Settings(BaseSettings):
         session_margin: how much better, as a share, another model must be before a conversation moves.
         redis_url: shares health between workers through Redis; ``None`` keeps it in this process.
         log_prompts: whether logs may hold prompt text.
-        console_path: where the ASGI door serves the console, such as ``/ofox``; unset, it serves none.
+        console_path: where the ASGI door and the LiteLLM proxy serve the console, such as ``/ofox``; unset: nowhere.
         console_token: what the console asks for, at least 16 characters; unset, it answers this machine only.
     """
 
     model_config = SettingsConfigDict(env_prefix="OFOX_", extra="forbid", frozen=True, env_ignore_empty=True)
 
     config: Path | None = None
+    watch_config: bool = True
     models: Annotated[list[ModelCard] | None, NoDecode] = None
     preference: str = Preference.BALANCED.value
     profiles: dict[str, Profile] = Field(default_factory=dict)

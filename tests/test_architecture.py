@@ -21,12 +21,12 @@ ORDER = """
     model_names tables abilities model_map catalog pools
     tokens harness messages trajectory signals features difficulty
     failures windows latency breaker fleet model_health leases health sharing
-    sessions scoring router
+    sessions scoring router reload
     attempts ledger
     body headers sniff replay guard patience exchange dispatch asgi
     plugin_state litellm_facts litellm_pool litellm_stamp litellm_events litellm_routed litellm_stream
     litellm_proxy litellm_hook litellm_plain litellm_attach litellm_setup litellm_plugin
-    telemetry redaction decision_store metrics tracing reload console_access console_feed
+    telemetry redaction decision_store metrics tracing console_access console_feed
     console_wire console
     wire gateway simulated demo tour
     regress tune server explain check render site starter completion commands cli
