@@ -1,7 +1,7 @@
 """The ``ofox`` command. Subcommands import what they need themselves, so that each starts as fast as it can.
 
-Exit codes: 0 done; 1 the answer is no (a wrong configuration, no candidate, a failed tour); 2 wrong usage;
-130 interrupted.
+Exit codes: 0 done; 1 the answer is no (a wrong configuration, no candidate, nothing tuned, a failed tour); 2 wrong
+usage, such as a file that is not there; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -12,14 +12,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ofox_middleware import __version__
 from ofox_middleware.errors import OfoxError, SettingsError
-
-if TYPE_CHECKING:
-    from ofox_middleware.router import SmartRouter
-    from ofox_middleware.settings import Settings
 
 DEFAULT_PORT = 4100
 
@@ -37,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return _complain(str(error), "usage", as_json, 2)
     except OfoxError as error:
-        return _complain(error.message, error.code, as_json, 1)
+        return _complain(error.message, error.code, as_json, 2 if error.code == "usage" else 1)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -97,6 +93,21 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument("--litellm", type=Path, metavar="FILE", help="take the models of a LiteLLM proxy's YAML")
     init.add_argument("--force", action="store_true", help="overwrite the file")
 
+    bench = _command(
+        commands, "bench", _command_of("bench"), "how quick routing is here, or what it makes of requests of your own"
+    )
+    bench.add_argument(
+        "what",
+        nargs="?",
+        default="speed",
+        metavar="FILE",
+        help="requests (JSONL); `speed`, the default, times decisions",
+    )
+    bench.add_argument("--models", help="candidates, comma-separated names or * globs")
+    bench.add_argument("--config", type=Path, metavar="FILE", help="YAML settings (default: OFOX_CONFIG and OFOX_*)")
+    bench.add_argument("--seconds", type=_seconds, default=0.5, help="how long each kind is timed (default 0.5)")
+    bench.add_argument("--seed", type=int, default=0, help="makes prompts and ties repeatable (default 0)")
+
     tune = _command(commands, "tune", _command_of("tune"), "fit difficulty and abilities to outcomes of your own")
     tune.add_argument("outcomes", type=Path, metavar="FILE", help="JSONL of request (body or text), model, score 0..1")
     tune.add_argument("--out", type=Path, required=True, help="the file to write, for the setting difficulty_weights")
@@ -142,6 +153,16 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 60:
+        raise argparse.ArgumentTypeError("must be a number of seconds, at most 60")
+    return seconds
+
+
 def _pace(text: str) -> float:
     try:
         pace = float(text)
@@ -150,24 +171,6 @@ def _pace(text: str) -> float:
     if not 0 <= pace <= 100:
         raise argparse.ArgumentTypeError("must be a number from 0 to 100")
     return pace
-
-
-def _settings(path: Path | None, **options: Any) -> Settings:
-    from ofox_middleware.settings import Settings
-
-    return Settings(**options) if path is None else Settings(config=path, **options)
-
-
-def _router(settings: Settings) -> SmartRouter:
-    """A router whose pool is resolved, or a message about what keeps it from being."""
-    from ofox_middleware.router import SmartRouter
-
-    try:
-        router = SmartRouter(settings)
-        _ = router.pool
-    except (ValueError, OSError) as error:
-        raise SettingsError(f"the configuration cannot be used: {error}.") from None
-    return router
 
 
 def _say(text: str) -> None:
@@ -244,6 +247,7 @@ def _tour(app: Any, listener: Any, url: str, *, as_json: bool) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from ofox_middleware.explain import router_of, settings_of
     from ofox_middleware.server import is_loopback, listen, serve
 
     key = os.environ.get("OFOX_SERVE_KEY") or None
@@ -253,7 +257,7 @@ def _serve(options: argparse.Namespace) -> int:
             f"listening on {options.host} would lend your API keys to whoever reaches it. Set OFOX_SERVE_KEY to what "
             "callers must present as their API key, or say --open."
         )
-    router = _router(_settings(options.config))
+    router = router_of(settings_of(options.config))
     names = [facts.name for facts in router.pool]
     if not names:
         raise SettingsError(
@@ -279,13 +283,15 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from ofox_middleware.explain import explain, read_requests
+    from ofox_middleware.explain import explain, names, read_requests, router_for
+    from ofox_middleware.progress import progress
 
     requests = read_requests(options.prompt, options.file)
-    models = [name.strip() for name in options.models.split(",") if name.strip()] if options.models else None
-    router, note = _explaining_router(options.config, models)
+    models = names(options.models)
+    router, note = router_for(options.config, models)
     wishes = {"models": models, "preference": options.preference, "max_cost_usd": options.max_cost}
-    results = [explain(router, request, wishes) for request in requests]
+    with progress(requests, "deciding") as each:
+        results = [explain(router, request, wishes) for request in each]
     failed = any(result.error is not None for result in results)
     if options.json:
         for result in results:
@@ -304,32 +310,16 @@ def _explain(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _explaining_router(config: Path | None, models: list[str] | None) -> tuple[SmartRouter, str]:
-    """A router to explain with, and what to tell about its pool."""
-    router = _router(_settings(config))
-    if models or router.pool:
-        return router, ""
-    shipped = router.catalog.shortlist(_EveryKey())
-    note = "no pool is configured and no provider's API key is set, so this is the shipped shortlist"
-    return _router(_settings(config, models=shipped)), note
-
-
-class _EveryKey(dict[str, str]):
-    """An environment in which every provider's key is set."""
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return "set"
-
-
 # check -----------------------------------------------------------------------------------------------------------
 
 
 def _check(options: argparse.Namespace) -> int:
     from ofox_middleware.check import check
+    from ofox_middleware.explain import router_of, settings_of
 
     if not options.file.exists():
-        raise UsageError(f"{options.file} does not exist.")
-    report = check(_router(_settings(options.file)))
+        raise UsageError(f"{options.file} does not exist; `ofox init {options.file}` writes one.")
+    report = check(router_of(settings_of(options.file)))
     if options.json:
         print(json.dumps(report.to_dict(), indent=2))
         return 0

@@ -1,4 +1,4 @@
-"""The commands of ``ofox`` that read and write files: ``init``, ``decisions`` and ``completion``."""
+"""The commands of ``ofox`` that read and write files: ``init``, ``decisions``, ``tune``, ``bench``, ``completion``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from ofox_middleware.catalog import Catalog
 from ofox_middleware.completion import completion
 from ofox_middleware.decision_store import DecisionStore, default_path
 from ofox_middleware.errors import InvalidRequest
+from ofox_middleware.progress import progress
 from ofox_middleware.starter import starter
 
 
@@ -72,12 +74,67 @@ def tune(options: argparse.Namespace) -> int:
     """Fits difficulty and abilities to outcomes of one's own; 1 when nothing was written."""
     from ofox_middleware import tune as tuning  # noqa: PLC0415
 
+    rows = _json_lines(options.outcomes)
     try:
-        rows = [json.loads(line) for line in options.outcomes.read_text("utf-8").splitlines() if line.strip()]
-        report = tuning.tune(rows, out=options.out, min_requests=options.min_requests, seed=options.seed)
+        with progress(rows, "reading", then="fitting") as each:
+            report = tuning.tune(each, out=options.out, min_requests=options.min_requests, seed=options.seed)
     except OSError as error:
-        raise InvalidRequest(f"{options.outcomes}: {error.strerror or error}.") from None
+        raise InvalidRequest(f"{options.out}: cannot be written: {error.strerror or error}.", code="usage") from None
     except ValueError as error:
         raise InvalidRequest(f"{options.outcomes}: {error}.") from None
     sys.stdout.write((json.dumps(report.to_dict()) if options.json else str(report)) + "\n")
     return 0 if report.written else 1
+
+
+def _json_lines(path: Path) -> list[Any]:
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise InvalidRequest(f"{path}: cannot be read: {error.strerror or error}.", code="usage") from None
+    except UnicodeDecodeError:
+        raise InvalidRequest(f"{path}: is not UTF-8 text.") from None
+    rows = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            raise InvalidRequest(f"{path}:{number}: is not JSON.") from None
+        if not isinstance(row, dict):
+            raise InvalidRequest(f"{path}:{number}: is not a JSON object with request, model and score.")
+        rows.append(row)
+    return rows
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Times decisions, or adds up what routing makes of a file of requests; 1 when no model can serve any of them."""
+    from ofox_middleware import bench as benches  # noqa: PLC0415
+    from ofox_middleware.explain import names, read_requests, router_for  # noqa: PLC0415
+
+    models = names(options.models)
+    timing = options.what == "speed"
+    requests = [] if timing else read_requests(None, Path(options.what))
+    router, note = router_for(options.config, models, seed=options.seed, redis_url=None, console_path=None)
+    speeds: list[benches.Speed] = []
+    result = None
+    if timing:
+        with progress(list(benches.KINDS), "timing") as each:
+            speeds = [benches.speed(router, kind, models=models, seconds=options.seconds) for kind in each]
+        told: dict[str, Any] = {"speed": [row.to_dict() for row in speeds]}
+    else:
+        with progress(requests, "deciding") as each:
+            result = benches.bench(router, each, models=models)
+        told = result.to_dict()
+    if options.json:
+        sys.stdout.write(json.dumps(told) + "\n")
+    else:
+        from ofox_middleware import render  # noqa: PLC0415 - rich is not needed for JSON
+
+        if note:
+            print(f"ofox: {note}", file=sys.stderr, flush=True)  # noqa: T201
+        if result is None:
+            render.speeds(speeds)
+        else:
+            render.benched(result)
+    return 0 if result is None or len(result.refused) < result.requests else 1

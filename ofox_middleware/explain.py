@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ofox_middleware.errors import InvalidRequest, OfoxError
+from ofox_middleware.errors import InvalidRequest, OfoxError, SettingsError
 from ofox_middleware.router import SmartRouter
+from ofox_middleware.settings import Settings
 from ofox_middleware.signals import surface_of
 from ofox_middleware.types import Decision
 
@@ -50,6 +51,49 @@ class Explained:
         return {"request": self.asked.label, "error": {"message": self.error.message, "code": self.error.code}}
 
 
+def settings_of(config: Path | None, **options: Any) -> Settings:
+    """The settings that a command line names: a file's, or those of ``OFOX_CONFIG`` and ``OFOX_*``."""
+    return Settings(**options) if config is None else Settings(config=config, **options)
+
+
+def router_of(settings: Settings, *, seed: int | None = None) -> SmartRouter:
+    """A router whose pool is resolved.
+
+    Raises:
+        SettingsError: about what keeps it from being.
+    """
+    try:
+        router = SmartRouter(settings, seed=seed)
+        _ = router.pool
+    except (ValueError, OSError) as error:
+        raise SettingsError(f"the configuration cannot be used: {error}.") from None
+    return router
+
+
+def router_for(
+    config: Path | None, models: list[str] | None, *, seed: int | None = None, **options: Any
+) -> tuple[SmartRouter, str]:
+    """A router to decide with here, and what to tell about its pool. ``options`` are settings that win."""
+    router = router_of(settings_of(config, **options), seed=seed)
+    if models or router.pool:
+        return router, ""
+    shipped = router.catalog.shortlist(_EveryKey())
+    note = "no pool is configured and no provider's API key is set, so this is the shipped shortlist"
+    return router_of(settings_of(config, **options, models=shipped), seed=seed), note
+
+
+class _EveryKey(dict[str, str]):
+    """An environment in which every provider's key is set."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return "set"
+
+
+def names(written: str | None) -> list[str] | None:
+    """Names as the command line has them, comma-separated."""
+    return [name.strip() for name in written.split(",") if name.strip()] if written else None
+
+
 def explain(router: SmartRouter, asked: Asked, wishes: Mapping[str, Any]) -> Explained:
     """Decide one request as the router would now. ``wishes`` that are set win over the request's own config."""
     own = asked.body.get("model_routing_config")
@@ -79,7 +123,7 @@ def read_requests(prompt: str | None, file: Path | None) -> list[Asked]:
         raise InvalidRequest(f"{file}: cannot be read: {error}.", code="usage") from None
     requests = list(_requests(text, file))
     if not requests:
-        raise InvalidRequest(f"{file}: holds no request.", code="usage")
+        raise InvalidRequest(f"{file}: holds no request.", code="invalid_request")
     return requests
 
 

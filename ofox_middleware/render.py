@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ofox_middleware.bench import Bench, Policy, Speed
 from ofox_middleware.check import ModelLine, Report
 from ofox_middleware.explain import Explained
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.tour import Row
 from ofox_middleware.types import DOMAINS, Candidate, Decision
+
+Item = TypeVar("Item")
 
 
 def _console() -> Console:
@@ -49,6 +54,23 @@ def _seconds(time_s: float | None) -> str:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
+
+
+@contextmanager
+def going_through(items: Sequence[Item], what: str, then: str) -> Iterator[Iterable[Item]]:
+    """``items``, with a bar on standard error; see :func:`~ofox_middleware.progress.progress`."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(what, total=len(items))
+
+        def each() -> Iterator[Item]:
+            for item in items:
+                yield item
+                shown.advance(task)
+            if then:
+                shown.update(task, description=then, total=None)
+
+        yield each()
 
 
 # explain ---------------------------------------------------------------------------------------------------------
@@ -107,6 +129,51 @@ def explanations(results: Iterable[Explained]) -> None:
             f"{decision.difficulty:.2f}", _share(pick.quality), usd(pick.cost_usd), _seconds(pick.time_s),
         )  # fmt: skip
     _console().print(table)
+
+
+# bench -----------------------------------------------------------------------------------------------------------
+
+
+def speeds(rows: Iterable[Speed]) -> None:
+    """How long decisions take here, by kind of request; microseconds."""
+    columns = ("bytes", "decide()", "its p99", "OfoxMiddleware adds", "timed")
+    table = _table("request", *columns, numbers=columns)
+    for row in rows:
+        table.add_row(
+            row.name, f"{row.size:,}", f"{row.decide_us:,.0f} µs", f"{row.decide_p99_us:,.0f} µs",
+            f"{row.door_us:,.0f} µs", f"{row.calls:,}",
+        )  # fmt: skip
+    _console().print(table)
+
+
+def benched(result: Bench) -> None:
+    """What routing makes of a file of requests, beside not routing."""
+    console = _console()
+    strongest = result.baselines[0].cost_usd
+    columns = ("requests", "cost", "of strongest", "quality", "time")
+    table = _table("", *columns, "goes to", numbers=columns)
+    for policy in (*result.preferences, *result.baselines):
+        table.add_row(*_policy(policy, strongest), style="" if policy in result.preferences else "dim")
+    console.print(table)
+    level = result.to_dict()["difficulty"]
+    spread = f"difficulty {level['p25']:.2f} / {level['p50']:.2f} / {level['p75']:.2f} (quartiles); " if level else ""
+    console.print(f"\n{result.requests} requests; {spread}quality, cost and time are what the router expects.")
+    for label, message in result.refused[:5]:
+        console.print(f"[yellow]refused[/] {escape(label)}: {escape(message)}")
+    if len(result.refused) > 5:
+        console.print(f"[yellow]refused[/] {len(result.refused) - 5} more; --json lists them")
+
+
+def _policy(policy: Policy, strongest_usd: float) -> Sequence[str]:
+    row = policy.to_dict()
+    shares = [f"{escape(name)} {count / policy.requests:.0%}" for name, count in policy.picks.most_common(4)]
+    more = f", {len(policy.picks) - 4} more" if len(policy.picks) > 4 else ""
+    alone = policy.name.startswith("always ") and len(policy.picks) == 1
+    return (
+        escape(policy.name), str(policy.requests), usd(policy.cost_usd) + ("+?" if policy.unpriced else ""),
+        f"{policy.cost_usd / strongest_usd:.0%}" if strongest_usd else "", f"{row['mean_quality']:.2f}",
+        _seconds(row["mean_time_s"]), "" if alone else ", ".join(shares) + more,
+    )  # fmt: skip
 
 
 # check -----------------------------------------------------------------------------------------------------------

@@ -225,9 +225,9 @@ def test_explain_says_what_is_wrong_with_a_file(
 
 @pytest.mark.parametrize("argv", [[], ["prompt", "--file", "x.json"], ["--file", "/nowhere/x.json"]])
 def test_explain_needs_exactly_one_source(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
-    """Neither, both, or a file that cannot be read says what to give."""
+    """Neither, both, or a file that cannot be read says what to give, and is wrong usage: 2."""
     ran = ofox(capsys, "explain", *argv)
-    assert ran.code == 1 and ran.err.startswith("ofox: ")
+    assert ran.code == 2 and ran.err.startswith("ofox: ")
 
 
 def test_explain_imports_nothing_heavy(config: Path) -> None:
@@ -432,7 +432,7 @@ def test_interrupting_is_130(monkeypatch: pytest.MonkeyPatch, config: Path) -> N
     def interrupted(_: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_settings", interrupted)
+    monkeypatch.setattr("ofox_middleware.explain.settings_of", interrupted)
     assert cli.main(["check", str(config)]) == 130
 
 
@@ -503,15 +503,20 @@ def test_tune_says_why_it_wrote_nothing(capsys: pytest.CaptureFixture[str], tmp_
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [(None, "No such file"), ("{", "o.jsonl: "), ('{"request": 1, "model": "m", "score": 1}', "row 1")],
+    [
+        (None, "No such file"),
+        ("{", "o.jsonl:1: is not JSON"),
+        ("[1]", "o.jsonl:1: is not a JSON object"),
+        ('{"request": 1, "model": "m", "score": 1}', "row 1"),
+    ],
 )
 def test_tune_refuses_what_is_no_outcomes(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str | None, said: str
 ) -> None:
-    """A missing file, broken JSON and wrong rows are refused in one line."""
+    """Broken JSON and wrong rows are refused in one line with the place; a missing file is wrong usage."""
     path = tmp_path / "o.jsonl"
     if text is not None:
         path.write_text(text, "utf-8")
     ran = ofox(capsys, "tune", path, "--out", tmp_path / "w.json")
-    assert ran.code == 1
+    assert ran.code == (2 if text is None else 1)
     assert said in ran.err
