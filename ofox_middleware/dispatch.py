@@ -14,6 +14,7 @@ from ofox_middleware.body import RequestBody, splice
 from ofox_middleware.errors import OfoxError, wire_body
 from ofox_middleware.exchange import Exchange, Stage
 from ofox_middleware.guard import Guard
+from ofox_middleware.lacks import STATUSES
 from ofox_middleware.patience import first_byte_s
 from ofox_middleware.replay import Client
 from ofox_middleware.router import SmartRouter
@@ -96,6 +97,8 @@ class Dispatch:
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
         self._tried: list[str] = []
+        self._waiting = list(decision.ranking)
+        self._attempts = router.settings.max_attempts if decision.fallback else 1
         self._exchange: Exchange | None = None
         self._inner = scope
         self._status: int | None = None
@@ -110,12 +113,11 @@ class Dispatch:
             await self._client.close()
 
     async def _run(self) -> None:
-        names = list(self._decision.ranking)
-        attempts = min(self._router.settings.max_attempts, len(names)) if self._decision.fallback else 1
         while True:
-            name = self._next(names)
+            name = self._next()
             self._tried.append(name)
-            retry = len(self._tried) < attempts
+            self._waiting.remove(name)
+            retry = bool(self._waiting) and len(self._tried) < self._attempts
             guard = Guard(self._client)
             exchange = self._exchange = await self._attempt(name, guard, retry=retry)
             if guard.fired == "left":
@@ -144,6 +146,7 @@ class Dispatch:
             self._clock,
             retry=retry,
             litellm_reports=self._litellm_reports,
+            refuses=lambda said: self._refuses(name, said) and retry,
         )
         token = current_attempt.set(attempt)
         guard.arm(self._patience(target, retry=retry))
@@ -157,7 +160,10 @@ class Dispatch:
             exchange.error = error
             if guard.settle():
                 exchange.error = None  # what it made of its cancellation
-            elif exchange.stage is Stage.PASSING or not retry or not exchange.failed or self._client.gone is not None:
+            elif exchange.stage is Stage.PASSING or self._client.gone is not None:
+                raise
+            elif not (retry and exchange.failed) and not self._was_refused(exchange, error):
+                await exchange.flush()
                 raise
             else:
                 log.warning("the app failed with model %r; trying the next", name, exc_info=error)
@@ -171,10 +177,26 @@ class Dispatch:
             exchange.close()
         return exchange
 
-    def _next(self, names: list[str]) -> str:
+    def _next(self) -> str:
         """Whom to try next: what was decided may be old by now, so a model that has tripped since is passed over."""
-        waiting = [name for name in names if name not in self._tried]
-        return next((name for name in waiting if not self._tried or self._is_closed(name)), waiting[0])
+        return next((name for name in self._waiting if not self._tried or self._is_closed(name)), self._waiting[0])
+
+    def _refuses(self, name: str, said: str | bytes) -> bool:
+        """Whether the 4xx of ``name`` tells of a lack that another model, of which some wait, may not have."""
+        lack = self._router.refused(self._decision, name, said)
+        if lack is None:
+            return False
+        targets = self._decision.targets
+        self._waiting = [
+            other
+            for other in self._waiting
+            if self._router.lacks.fits(targets[other], lack, targets[name], self._decision)
+        ]
+        return bool(self._waiting)
+
+    def _was_refused(self, exchange: Exchange, error: Exception) -> bool:
+        """The same of an exception of the app's, as LiteLLM's are when nobody turned them into an answer."""
+        return exchange.stage is Stage.WAITING and exchange.failure in STATUSES and exchange.refuses(str(error))
 
     def _is_closed(self, name: str) -> bool:
         facts = self._decision.targets[name]

@@ -13,6 +13,7 @@ from ofox_middleware.attempts import DoorAttempt
 from ofox_middleware.guard import Guard
 from ofox_middleware.headers import stamped
 from ofox_middleware.health import retry_after_s
+from ofox_middleware.lacks import BODY_BYTES, STATUSES
 
 if TYPE_CHECKING:
     from starlette.types import Message, Send
@@ -47,6 +48,7 @@ class Exchange:
         retry: another model may be tried after this one.
         litellm_reports: LiteLLM's callbacks are attached, so an attempt that they do not claim never reached a
             provider; a 429 of it is the app's own limit on this caller, who must not trip a breaker for the others.
+        refuses: told the start of a 4xx's body; whether another model is to be tried because of what it says.
 
     Attributes:
         stage: see :class:`Stage`.
@@ -57,12 +59,13 @@ class Exchange:
         client_gone: the client left before that.
         tokens: of the answer, as it reports them or the chunks of a stream; ``None`` when not to be seen.
         cost_usd: of the answer, as LiteLLM reckons it; ``None`` when it does not say.
+        refused: the model cannot take this request, and another one may; that speaks against neither's health.
     """
 
     __slots__ = (
         "_attempt", "_chunks", "_clock", "_guard", "_handle", "_headers", "_held", "_held_bytes", "_hidden_error",
-        "_litellm_reports", "_retry", "_retry_after_s", "_send", "_stream", "_tail",
-        "client_gone", "cost_usd", "done", "error", "first_byte_at", "stage", "status", "tokens",
+        "_litellm_reports", "_refuses", "_retry", "_retry_after_s", "_send", "_stream", "_tail",
+        "client_gone", "cost_usd", "done", "error", "first_byte_at", "refused", "stage", "status", "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +78,7 @@ class Exchange:
         *,
         retry: bool,
         litellm_reports: bool,
+        refuses: Callable[[str | bytes], bool],
     ) -> None:
         self.stage = Stage.WAITING
         self.status: int | None = None
@@ -84,6 +88,7 @@ class Exchange:
         self.client_gone = False
         self.tokens: int | None = None
         self.cost_usd: float | None = None
+        self.refused = False
         self._send = send
         self._handle: Callable[[Message], Awaitable[None]] = self._wait
         self._headers = headers
@@ -92,6 +97,7 @@ class Exchange:
         self._clock = clock
         self._retry = retry
         self._litellm_reports = litellm_reports
+        self._refuses = refuses
         self._held: list[Message] | None = []
         self._held_bytes = 0
         self._retry_after_s: float | None = None
@@ -119,6 +125,9 @@ class Exchange:
             if self._retry:
                 self._give_up(message)
                 return
+        if status in STATUSES:
+            self.stage, self._handle, self._held = Stage.PEEKING, self._judge, [message]
+            return
         if self._retry and status < 400 and (self._stream or sniff.is_json(headers)):
             self.stage, self._handle, self._held = Stage.PEEKING, self._peek, [message]
             return
@@ -132,7 +141,7 @@ class Exchange:
         if message["type"] == "http.response.body":
             body = message.get("body", b"")
             self._hidden_error = sniff.first_error(body) if self._stream else sniff.error_in(body)
-            if self._hidden_error is not None and sniff.is_passing_failure(self._hidden_error):
+            if self._hidden_error is not None and self._may_do_better(self._hidden_error, body):
                 self._give_up(*held, message)
                 return
             if self._stream and message.get("more_body", False) and sniff.says_nothing(body):
@@ -140,6 +149,34 @@ class Exchange:
                 return
         await self.flush()
         await self._handle(message)
+
+    def _may_do_better(self, status: int, body: bytes) -> bool:
+        """Whether another model may do better than one that answered with an error inside a 200."""
+        return sniff.is_passing_failure(status) or (status in STATUSES and self.refuses(bytes(body[:BODY_BYTES])))
+
+    async def _judge(self, message: Message) -> None:
+        """Holds the start of a 4xx's body until it can be told whether another model would take the request."""
+        held = self._held
+        if self._guard.fired is not None or held is None:
+            return
+        held.append(message)
+        self._held_bytes += len(message.get("body", b""))
+        is_body = message["type"] == "http.response.body"
+        if is_body and message.get("more_body", False) and self._held_bytes < BODY_BYTES:
+            return
+        self._held_bytes = 0
+        said = b"".join(bytes(part.get("body", b"")) for part in held)
+        if is_body and said and self.refuses(said[:BODY_BYTES]):
+            self._give_up()
+            for part in held:
+                await self._hold(part)
+            return
+        await self.flush()
+
+    def refuses(self, said: str | bytes) -> bool:
+        """Notes what a 4xx says; whether another model is to be tried."""
+        self.refused = self._refuses(said)
+        return self.refused
 
     async def _pass(self, start: Message) -> None:
         self.stage, self._handle, self._held = Stage.PASSING, self._first, None
@@ -241,13 +278,13 @@ class Exchange:
     @property
     def failed(self) -> bool:
         """Whether another model may do better."""
-        if self.stage is Stage.HOLDING or self._guard.fired == "silent":
+        if self.refused or self.stage is Stage.HOLDING or self._guard.fired == "silent":
             return True
         status = self.failure
         return sniff.is_passing_failure(status) if status is not None else self.error is not None and not self.done
 
     def _is_models_failure(self) -> bool:
         left = self.client_gone or self._guard.fired == "left"
-        if not self.failed or left or not isinstance(self.error, (Exception, NoneType)):
+        if self.refused or not self.failed or left or not isinstance(self.error, (Exception, NoneType)):
             return False
         return self.failure != 429 or self._attempt.claimed or not self._litellm_reports

@@ -140,9 +140,10 @@ def _decided(
     pick = decision.targets[decision.model]
     kwargs["model"] = pick.model
     kwargs.update({param: pick.params[param] for param in free & pick.params.keys()})
+    routed = Routed(decision, names, free)
     if kwargs.get("fallbacks") is None:
         if not decision.fallback:
             kwargs["disable_fallbacks"] = True
         elif len(names) > 1:
-            kwargs["fallbacks"] = fallback_entries(decision, names[1:], free)
-    return Routed(decision, names, free)
+            kwargs["fallbacks"] = routed.fallbacks = fallback_entries(decision, names[1:], free)
+    return routed

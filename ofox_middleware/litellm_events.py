@@ -120,16 +120,19 @@ def status_of(error: object) -> int | None:
     return status if isinstance(status, int) else None
 
 
-def failed(ledger: Ledger, call: Call, deployment: str | None, error: object, *, late: bool = False) -> None:
-    """Closes the attempt that ended with ``error``."""
+def failed(
+    ledger: Ledger, call: Call, deployment: str | None, error: object, *, late: bool = False, refused: bool = False
+) -> None:
+    """Closes the attempt that ended with ``error``. ``refused``: whatever the status says, the model cannot take this
+    request, which is no failure."""
     headers = getattr(error, "litellm_response_headers", None)
     if headers is None:
         headers = getattr(getattr(error, "response", None), "headers", None)
     ledger.fail(
         call,
         deployment,
-        status=status_of(error),
-        message=str(getattr(error, "message", "") or error),
+        status=400 if refused else status_of(error),
+        message="" if refused else str(getattr(error, "message", "") or error),
         retry_after_s=retry_after_s(headers) if headers else None,
         late=late,
     )

@@ -93,11 +93,12 @@ async def _rewrite(
     data["model"] = pick.model
     for param in free & pick.params.keys():
         data[param] = pick.params[param]
+    routed = Routed(decision, names, free)
     if data.get("fallbacks") is None:
         if not decision.fallback:
             data["disable_fallbacks"] = True
         elif len(names) > 1:
-            data["fallbacks"] = fallback_entries(decision, names[1:], free)
+            data["fallbacks"] = routed.fallbacks = fallback_entries(decision, names[1:], free)
         for setting, narrowed in (await proxy.operator_fallbacks(key)).items():
             data.setdefault(setting, narrowed)
     _, bucket = get_or_create_metadata_bucket(data)
@@ -106,7 +107,7 @@ async def _rewrite(
     noted = bucket.get("spend_logs_metadata")
     bucket["spend_logs_metadata"] = {**(noted if isinstance(noted, dict) else {}), "ofox": _summary(decision)}
     if call is not None:
-        call.routed = Routed(decision, names, free)
+        call.routed = routed
         bucket[events.KEY] = call
     proxy.merge_guardrails(data)
 

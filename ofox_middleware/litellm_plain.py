@@ -14,7 +14,6 @@ import litellm
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware.errors import OfoxError
-from ofox_middleware.health import is_failure
 from ofox_middleware.litellm_routed import Routed, card_params, current_routed, hops
 from ofox_middleware.litellm_stream import finished
 from ofox_middleware.router import SmartRouter
@@ -29,12 +28,15 @@ async def acompletion(brain: SmartRouter, kwargs: dict[str, Any]) -> Any:
         return await litellm.acompletion(**kwargs)
     token = current_routed.set(routed)
     try:
-        for name in routed.hops[:-1]:
+        waiting = list(routed.hops)
+        while True:
+            name = waiting.pop(0)
             try:
                 return finished(await litellm.acompletion(**_asked(routed, name, kwargs)), routed, brain)
-            except Exception as error:  # noqa: BLE001, PERF203 - whatever the provider's failure is
-                _give_up_unless_failed(error)
-        return finished(await litellm.acompletion(**_asked(routed, routed.hops[-1], kwargs)), routed, brain)
+            except Exception as error:
+                waiting = routed.worth_trying(brain, name, error, waiting)
+                if not waiting:
+                    raise
     except Exception as error:
         routed.ended(brain, ok=False, status=events.status_of(error))
         raise
@@ -52,23 +54,20 @@ def completion(brain: SmartRouter, kwargs: dict[str, Any]) -> Any:
         return litellm.completion(**kwargs)
     token = current_routed.set(routed)
     try:
-        for name in routed.hops[:-1]:
+        waiting = list(routed.hops)
+        while True:
+            name = waiting.pop(0)
             try:
                 return finished(litellm.completion(**_asked(routed, name, kwargs)), routed, brain)
-            except Exception as error:  # noqa: BLE001, PERF203 - whatever the provider's failure is
-                _give_up_unless_failed(error)
-        return finished(litellm.completion(**_asked(routed, routed.hops[-1], kwargs)), routed, brain)
+            except Exception as error:
+                waiting = routed.worth_trying(brain, name, error, waiting)
+                if not waiting:
+                    raise
     except Exception as error:
         routed.ended(brain, ok=False, status=events.status_of(error))
         raise
     finally:
         current_routed.reset(token)
-
-
-def _give_up_unless_failed(error: Exception) -> None:
-    """Raises ``error`` again when another model would not do better."""
-    if not is_failure(events.status_of(error), str(error)):
-        raise error
 
 
 def _route(brain: SmartRouter, kwargs: dict[str, Any]) -> Routed | None:

@@ -244,7 +244,9 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
     ) -> None:
         call = events.call_of(request_data.get("litellm_logging_obj"))
         if call is not None:
-            events.failed(self.ledger, call, events.Start.of(request_data).deployment, exception)
+            start = events.Start.of(request_data)
+            refused = self._refused(call, start, exception)
+            events.failed(self.ledger, call, start.deployment, exception, refused=refused)
 
     # --- LiteLLM's log events: streams, sync calls, and what the hooks above did not see
 
@@ -297,8 +299,19 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         if events.client_left(kwargs):
             self.ledger.cancel(call)
             return
-        error = kwargs.get("exception")
-        events.failed(self.ledger, call, events.Start.of_details(kwargs).deployment, error, late=True)
+        error, start = kwargs.get("exception"), events.Start.of_details(kwargs)
+        # Async attempts have been judged when they ended; their late event may name the fallback after them.
+        refused = events.is_sync(kwargs) and self._refused(call, start, error)
+        events.failed(self.ledger, call, start.deployment, error, late=True, refused=refused)
+
+    def _refused(self, call: Call, start: events.Start, error: object) -> bool:
+        """Whether an attempt ended because its model cannot take the request. Fallbacks of no use are dropped."""
+        routed = call.routed
+        facts = routed.target(start) if isinstance(routed, Routed) else None
+        if facts is None:
+            return False
+        routed.narrow(self.router, facts.name, error)
+        return routed.refused(self.router, facts.name, error) is not None
 
     def _slip(self, where: str) -> None:
         """An error of our own: counted and logged, never the request's problem."""

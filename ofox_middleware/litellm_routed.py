@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 from ofox_middleware import litellm_events as events
+from ofox_middleware.failures import is_failure
+from ofox_middleware.lacks import STATUSES, Lack
 from ofox_middleware.ledger import Call
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import Decision, ModelFacts, Outcome
@@ -28,9 +30,13 @@ class Routed:
         calls: LiteLLM's calls for it, one in a proxy, one for each attempt in the SDK.
         now: the hop that is being tried, where we know it ourselves.
         stamps: whether answers are stamped where LiteLLM receives them, because no later place sees them.
+        fallbacks: the list that LiteLLM was given of the hops after the first; it is read again after each failure.
     """
 
-    __slots__ = ("_first_byte", "_reported", "_started", "calls", "decision", "free", "hops", "now", "stamps", "tried")
+    __slots__ = (
+        "_first_byte", "_lacks", "_reported", "_started", "calls", "decision", "fallbacks", "free", "hops", "now",
+        "stamps", "tried",
+    )  # fmt: skip
 
     def __init__(
         self, decision: Decision, hops: tuple[str, ...], free: frozenset[str] = frozenset(), *, stamps: bool = False
@@ -39,6 +45,8 @@ class Routed:
         self.hops = hops
         self.free = free
         self.stamps = stamps
+        self.fallbacks: list[Any] = []
+        self._lacks: dict[str, Lack | None] = {}
         self.calls: list[Call] = []
         self.now: str | None = None
         self.tried: list[str] = []
@@ -86,6 +94,32 @@ class Routed:
         """An attempt on ``name`` starts."""
         if not self.tried or self.tried[-1] != name:
             self.tried.append(name)
+
+    def refused(self, router: SmartRouter, name: str, error: object) -> Lack | None:
+        """What the attempt on ``name``, ended by ``error``, says that the model lacks; such an end is no failure."""
+        if name not in self._lacks:
+            told = events.status_of(error) in STATUSES and name in self.decision.targets
+            self._lacks[name] = router.refused(self.decision, name, str(error)) if told else None
+        return self._lacks[name]
+
+    def worth_trying(self, router: SmartRouter, name: str, error: object, waiting: Sequence[str]) -> list[str]:
+        """Those of ``waiting`` that may do better than ``name``, which ended with ``error``: all after a failure, those
+        that may not have its lack, none when the fault is the request's."""
+        lack = self.refused(router, name, error)
+        if lack is None:
+            return list(waiting) if is_failure(events.status_of(error), str(error)) else []
+        targets = self.decision.targets
+        return [other for other in waiting if router.lacks.fits(targets[other], lack, targets[name], self.decision)]
+
+    def narrow(self, router: SmartRouter, name: str, error: object) -> None:
+        """Leaves in LiteLLM's list only what is worth trying after ``name``: LiteLLM goes on after any error."""
+        if not self.fallbacks or name not in self.hops:
+            return
+        tried = self.hops.index(name)
+        worth = set(self.worth_trying(router, name, error, self.hops[tried + 1 :]))
+        kept = [at for at, other in enumerate(self.hops[1:]) if at < tried or other in worth]
+        self.fallbacks[:] = [self.fallbacks[at] for at in kept]
+        self.hops = (self.hops[0], *(self.hops[at + 1] for at in kept))
 
     def drop(self) -> None:
         """The caller lost interest: what is still open ends without a verdict. May run in a destructor."""

@@ -14,6 +14,8 @@ from ofox_middleware.catalog import Catalog, matches
 from ofox_middleware.difficulty import DifficultyModel
 from ofox_middleware.errors import InvalidRoutingConfig, NoCandidate, SettingsError
 from ofox_middleware.health import HealthBook
+from ofox_middleware.lack_book import LackBook
+from ofox_middleware.lacks import Lack, lack_in
 from ofox_middleware.pools import Pools
 from ofox_middleware.sessions import Pin, SessionBook, session_key
 from ofox_middleware.settings import RoutingConfig, Settings
@@ -84,6 +86,7 @@ class SmartRouter:
         self.health = HealthBook(clock=clock) if health is None else health
         self.catalog = Catalog.load() if catalog is None else catalog
         self.sessions = SessionBook(clock=clock, ttl_s=settings.session_ttl_s, max_sessions=settings.max_sessions)
+        self.lacks = LackBook(clock=clock, ttl_s=settings.refusal_ttl_s)
         self.stats: Counter[str] = Counter()
         self._clock = clock
         self._classifier = classifier
@@ -128,6 +131,18 @@ class SmartRouter:
         self.stats["ended"] += 1
         self._tell(lambda observer: observer.ended(outcome))
 
+    def refused(self, decision: Decision, model: str, error: str | bytes) -> Lack | None:
+        """For doors: ``model`` answered the request of ``decision`` with a 4xx that says ``error``.
+
+        Returns:
+            What the model lacks for such requests, which is remembered; ``None`` when the error is another.
+        """
+        lack = lack_in(error)
+        if lack is None or not self.lacks.note(decision.targets[model], lack, decision):
+            return None
+        self.stats["lack"] += 1
+        return lack
+
     def reload(self, settings: Settings) -> None:
         """Takes on new settings at once or, when they are wrong, not at all. Health and conversations are kept.
 
@@ -138,6 +153,7 @@ class SmartRouter:
         self._pool_of(rules)
         self._rules = rules
         self.sessions.ttl_s, self.sessions.max_sessions = settings.session_ttl_s, settings.max_sessions
+        self.lacks.ttl_s = settings.refusal_ttl_s
 
     def decide(
         self,
@@ -188,6 +204,7 @@ class SmartRouter:
             context_margin=settings.context_margin,
             max_cost_usd=config.max_cost_usd,
             cached=self._cached(pin),
+            refused=self.lacks.reasons((facts.name for facts in named), read, body) if self.lacks else None,
             probes=fallback and pin is None and not read.in_tool_loop,
         )
         views = [self.health.view(facts.name, facts.ttft_s, facts.s_per_token) for facts in named]
@@ -198,8 +215,8 @@ class SmartRouter:
             raise NoCandidate([*(item.row() for item in assessed), *left_out])
 
         feasible = [item for item in assessed if item.feasible]
-        unhealthy = sum([not item.healthy for item in feasible])
-        degraded = unhealthy > 0
+        down = sum([item.down for item in feasible])
+        degraded = down > 0
         pinned = _pinned(pin, feasible, degraded=degraded)
         reason: Reason = "session"
         if pinned is not None and _stays(pinned, equals[0], read, settings.session_margin):
@@ -226,8 +243,11 @@ class SmartRouter:
             surface=surface,
             input_tokens=read.input_tokens,
             output_tokens=terms.output_tokens,
+            max_output_tokens=read.max_output_tokens,
+            needs=read.needs,
+            params=read.params,
             session=key,
-            panic=2 * unhealthy >= len(feasible),
+            panic=2 * down >= len(feasible),
         )
         if not dry_run:
             self._remember(decision, read, degraded=degraded)

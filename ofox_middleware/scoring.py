@@ -36,7 +36,7 @@ DIVERSITY: Final = 0.9
 """A fallback on another provider goes first when its score is at least this share of the better one's."""
 
 # Groups of the ranking, tried in this order; within a group the score decides.
-_KEPT, _BELOW_FLOOR, _FULL, _UNKNOWN, _UNHEALTHY, _SKIPPED = range(6)
+_KEPT, _BELOW_FLOOR, _FULL, _UNKNOWN, _UNHEALTHY, _REFUSED, _SKIPPED = range(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class Terms:
         context_margin: share of a window kept free for errors of the token estimate.
         max_cost_usd: dearer candidates are skipped; ``None`` is no limit.
         cached: prompt tokens that a model has read already, by name.
+        refused: why a model is known to refuse this request, by name. It comes after all others, but stays: what a
+            provider said some time ago is no reason to answer the caller in its place.
         probes: whether a half-open model may get this request as its probe.
     """
 
@@ -55,6 +57,7 @@ class Terms:
     context_margin: float = 0.1
     max_cost_usd: float | None = None
     cached: Mapping[str, int] | None = None
+    refused: Mapping[str, str] | None = None
     probes: bool = True
 
 
@@ -88,8 +91,13 @@ class Assessed(msgspec.Struct, eq=False, gc=False):
 
     @property
     def healthy(self) -> bool:
-        """Whether it can serve the request and its breaker does not stand in the way."""
+        """Whether it can serve the request and neither its breaker nor a refusal stands in the way."""
         return self.group < _UNHEALTHY
+
+    @property
+    def down(self) -> bool:
+        """Whether its breaker stands in the way."""
+        return self.group == _UNHEALTHY
 
 
 def expected_cost_usd(facts: ModelFacts, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None:
@@ -148,6 +156,7 @@ def assess(
     needs, answer, output_tokens = signals.needs, signals.max_output_tokens, terms.output_tokens
     room = signals.input_tokens / (1 - terms.context_margin) + (answer or 0)
     domains, logit = difficulty.domains, difficulty.logit
+    refused = terms.refused or {}
     assessed = []
     for facts, view in zip(pool, views, strict=True):
         group, reason = lack(facts, needs, room, answer)
@@ -162,7 +171,10 @@ def assess(
             elif item.cost_usd > terms.max_cost_usd:
                 item.group, item.reason = _SKIPPED, "over_max_cost"
                 continue
-        _judge_health(item, view, probes=terms.probes)
+        if facts.name in refused:
+            item.group, item.reason = _REFUSED, refused[facts.name]
+        else:
+            _judge_health(item, view, probes=terms.probes)
         # A probe is there to find out: what failed before the breaker opened must not keep it from being asked.
         availability = 1.0 if item.probe else view.availability
         ability = sum(map(mul, domains, facts.ability))

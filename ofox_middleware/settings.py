@@ -130,6 +130,8 @@ class Settings(BaseSettings):
         session_ttl_s: seconds without a request after which a conversation's pin is forgotten.
         max_sessions: pins kept at most.
         session_margin: how much better, as a share, another model must be before a conversation moves.
+        refusal_ttl_s: seconds for which a model that answered a 400 such as "unsupported parameter" or "context length"
+            comes last for requests of that kind; longer each time it is seen again. 0 remembers nothing.
         redis_url: shares health between workers through Redis; ``None`` keeps it in this process.
         log_prompts: whether logs may hold prompt text.
         console_path: where the ASGI door and the LiteLLM proxy serve the console, such as ``/ofox``; unset: nowhere.
@@ -160,6 +162,7 @@ class Settings(BaseSettings):
     session_ttl_s: Annotated[float, Field(gt=0)] = 3600.0
     max_sessions: Annotated[int, Field(ge=0)] = 10_000
     session_margin: Annotated[float, Field(ge=0)] = 0.15
+    refusal_ttl_s: Annotated[float, Field(ge=0)] = 600.0
     redis_url: str | None = None
     log_prompts: bool = False
     console_path: Annotated[str, Field(pattern=r"^(/[\w.~-]+)+$")] | None = None

@@ -303,6 +303,7 @@ class Decision:
         fallback: whether the next candidate may be tried when the pick fails.
         surface: the request's shape.
         input_tokens, output_tokens: estimates that cost and time rest on.
+        max_output_tokens, needs, params: what the request asks, as in :class:`Signals`.
         session: the conversation's key (a hash), ``""`` when it has none.
         panic: half of the feasible pool or more is unhealthy.
     """
@@ -319,6 +320,9 @@ class Decision:
     surface: Surface = "chat"
     input_tokens: int = 0
     output_tokens: int = 0
+    max_output_tokens: int | None = None
+    needs: frozenset[Need] = frozenset()
+    params: frozenset[str] = frozenset()
     session: str = ""
     panic: bool = False
 

@@ -20,8 +20,8 @@ ORDER = """
     types errors settings
     model_names tables abilities model_map catalog pools
     tokens harness messages trajectory signals features difficulty
-    failures windows latency breaker fleet model_health leases health sharing
-    sessions scoring router reload
+    failures lacks windows latency breaker fleet model_health leases health sharing
+    lack_book sessions scoring router reload
     attempts ledger
     body headers sniff replay guard patience exchange dispatch asgi
     plugin_state litellm_facts litellm_pool litellm_stamp litellm_events litellm_routed litellm_stream

@@ -67,12 +67,34 @@ def test_the_callers_own_fallbacks_win(proxy: Proxy, upstream: Upstream) -> None
     assert answer.json()["model"] == "dear"
 
 
-def test_a_400_is_the_callers_and_not_retried(proxy: Proxy, upstream: Upstream) -> None:
-    """LiteLLM's own rule for client errors is kept: nobody's health suffers."""
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_400_is_the_callers_and_not_retried(proxy: Proxy, upstream: Upstream, stream: bool) -> None:
+    """LiteLLM would try its fallbacks after any error; a fault of the request goes back at once, and nobody's health
+    suffers."""
     upstream.behave("prov-cheap", status=400, message="bad field")
-    proxy.post("/v1/chat/completions", chat(**routing(preference="cost", fallback=False)))
+    answer = proxy.post("/v1/chat/completions", chat(stream=stream, **routing(preference="cost")))
+    assert answer.status_code == 400
+    assert upstream.models() == ["prov-cheap"]
     view = proxy.settled()
     assert view["health"].get("cheap", {}).get("availability", 1.0) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_400_that_tells_of_a_lack_goes_on_and_is_remembered(proxy: Proxy, upstream: Upstream, stream: bool) -> None:
+    """The next model answers, and the next request of the kind goes to it without asking the first."""
+    # A parameter of its own for each case: the proxy remembers across tests.
+    param = {"logit_bias": {"1": 1}} if stream else {"seed": 3}
+    message = f"Unsupported parameter: '{next(iter(param))}' is not supported with this model."
+    upstream.behave("prov-cheap", status=400, message=message)
+    for expected in (2, 1):
+        upstream.seen.clear()
+        ask = chat(stream=stream, **param, **routing(preference="cost", session_id=f"{stream}{expected}"))
+        answer = proxy.post("/v1/chat/completions", ask)
+        assert answer.status_code == 200, answer.text
+        assert len(upstream.models()) == expected
+        assert answer.headers["x-ofox-model"] != "cheap" or stream
+    assert upstream.models() != ["prov-cheap"]
+    assert proxy.settled()["in_flight"] == 0
 
 
 def test_a_stream_that_breaks_after_content_is_not_switched(proxy: Proxy, upstream: Upstream) -> None:

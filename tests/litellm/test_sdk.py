@@ -579,3 +579,48 @@ def test_one_brain_behind_both_doors(upstream: Upstream, plain: SmartRouter) -> 
     assert upstream.models() == ["prov-cheap"]
     assert counts(plain, "openai/prov-cheap") == (1, 0)
     assert plain.health.snapshot()["openai/prov-cheap"]["sent"] == 1
+
+
+UNSUPPORTED = "Unsupported parameter: 'temperature' is not supported with this model."
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_a_lack_goes_to_the_next_and_is_remembered(
+    upstream: Upstream, plain: SmartRouter, router: Any, brain: SmartRouter, sync: bool
+) -> None:
+    """A 400 that tells of what the model lacks is answered by the next one, now and, without asking, from then on."""
+    upstream.behave("prov-cheap", status=400, message=UNSUPPORTED)
+
+    async def main() -> list[Any]:
+        options = call(upstream, max_retries=0, temperature=0.3)
+        again = {"messages": [{"role": "user", "content": "Once more."}]}
+        if sync:
+            return [completion(**options).model, completion(**{**options, **again}).model]
+        return [(await acompletion(**options)).model, (await acompletion(**{**options, **again})).model]
+
+    served = run(main, plain)
+    tried = upstream.models()
+    assert tried.count("prov-cheap") == 1
+    assert tried[0] == "prov-cheap"
+    assert len(set(served)) == 1
+    assert plain.health.in_flight() == 0
+
+
+def test_a_router_goes_on_after_a_lack_only(router: Any, brain: SmartRouter, upstream: Upstream) -> None:
+    """LiteLLM would try every fallback after any error; here a lack goes on, a fault of the request does not."""
+
+    async def main(**options: Any) -> Any:
+        return await router.acompletion(model="auto", messages=ASK, max_retries=0, **COST, **options)
+
+    upstream.behave("prov-cheap", status=400, message=UNSUPPORTED)
+    assert run(lambda: main(temperature=0.3), brain).model != "cheap"
+    assert len(upstream.models()) == 2
+    assert counts(brain, "cheap") == (0, 0)
+    upstream.reset()
+    assert run(lambda: main(temperature=0.3), brain).model != "cheap"
+    assert len(upstream.models()) == 1
+    upstream.reset()
+    upstream.behave("prov-cheap", status=400, message="bad field")
+    with pytest.raises(litellm.BadRequestError, match="bad field"):
+        run(lambda: main(user="x"), brain)
+    assert upstream.models() == ["prov-cheap"]
