@@ -196,7 +196,7 @@ def _parameter(text: str, param: str) -> Lack | None:
 
 
 _ABSENT: Final = (
-    re.compile(r"(?:does not|doesn't|do not) (?:currently )?support (?:the )?(?:use of )?(?P<what>[^.;\n]{1,60})"),
+    re.compile(r"(?:do not|does(?: not|n't)) (?:support|accept) (?:the )?(?:use of )?(?P<what>[^.;\n]{1,60})"),
     re.compile(r"(?P<what>[^.:;\n]{1,60}?) (?:is|are) not (?:supported|enabled|available) (?:with|by|for|on) "
                r"(?:(?:this |the )(?:selected |requested |current )?(?:model|endpoint)\b|models/|[a-z0-9.]+[-/])"),
     re.compile(r"(?P<what>[a-z_]{1,20})(?: input)? is only supported by certain models"),

@@ -214,6 +214,28 @@ def test_messages_fall_back_too(site: Site, upstream: Upstream, stream: bool) ->
     assert "house/medium" in answer.text and '"error"' not in answer.text
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_that_lacks_something_is_passed_over(site: Site, upstream: Upstream, stream: bool) -> None:
+    """A 400 that tells of a lack goes to the next model and is remembered; any other one is the answer."""
+    first = site.router.decide({"messages": ASK}).model
+    upstream.behave(
+        first.partition("/")[2], status=400,
+        message="This model's maximum context length is 8192 tokens. However, your messages resulted in 99000 tokens.",
+    )  # fmt: skip
+    # Not believed of a prompt as short as this one.
+    assert site.http.post("/v1/chat/completions", json={"model": "auto", "messages": ASK}).status_code == 400
+    param = {"top_p": 0.5} if stream else {"presence_penalty": 0.5}
+    message = f"Unsupported parameter: '{next(iter(param))}' is not supported with this model."
+    upstream.behave(first.partition("/")[2], status=400, message=message)
+    for attempts in ("2", "1"):
+        seen = site.http.post(
+            "/v1/chat/completions", json={"model": "auto", "messages": ASK, "stream": stream, **param}
+        )
+        assert (seen.status_code, seen.headers["x-ofox-attempts"]) == (200, attempts), seen.text
+        assert seen.headers["x-ofox-model"] != first
+    assert site.router.health.view(first, 1.0, 0.01).state == "closed"
+
+
 def test_when_everybody_fails_the_caller_is_told(site: Site, upstream: Upstream) -> None:
     """The last failure is passed on with its status, the attempts are counted, and the models are asked once each."""
     for size in ("large", "medium", "small"):
