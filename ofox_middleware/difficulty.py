@@ -8,13 +8,16 @@ length.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress, repeat
+from operator import add, mul, sub
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ofox_middleware.features import FEATURES, GROUPS, Reading, read
+from ofox_middleware.features import FEATURES, GROUPS, Reading, Words, read
 from ofox_middleware.types import DOMAINS, Difficulty, Signals
 
 LOWEST, HIGHEST = -7.0, 6.0
@@ -34,7 +37,9 @@ HOUSEKEEPING_LOGIT = -2.5
 
 _DATA = Path(__file__).parent / "data"
 _UNIFORM = (1.0 / len(DOMAINS),) * len(DOMAINS)
-_FORMAT = 1
+_FORMAT = 2
+_LANE = 32
+"""Bits of a packed row that each column has: enough for more words than a window holds."""
 
 
 class Weights(msgspec.Struct, frozen=True):
@@ -83,7 +88,7 @@ def load_lexicon() -> dict[str, int]:
 class DifficultyModel:
     """The built-in classifier: deterministic, no more than a fraction of a millisecond for any prompt."""
 
-    __slots__ = ("_bias", "_centre", "_columns", "_common", "_keywords", "_kinds", "_lexicon", "_rows", "weights")
+    __slots__ = ("_bias", "_difficulty", "_kinds", "_known", "_pairs", "_rows", "_usual", "_weights", "weights")
 
     def __init__(self, weights: Weights, lexicon: Mapping[str, int]) -> None:
         if weights.format != _FORMAT or set(weights.features) != set(FEATURES):
@@ -94,22 +99,19 @@ class DifficultyModel:
         if any(len(row) != width + 1 for row in weights.features.values()):
             raise ValueError("difficulty weights with a wrong number of columns")
         self.weights = weights
-        self._lexicon = lexicon
-        self._common = frozenset(weights.common.split())
-        self._kinds = tuple(weights.kinds)
+        self._known = Words(lexicon, weights.common.split())
+        self._kinds = tuple(weights.kinds) if any(weights.kinds) else ()
         self._bias = tuple(weights.bias)
         rows = [weights.features[name] for name in FEATURES]
-        self._centre = tuple(row[0] for row in rows)
-        self._columns = tuple(tuple(row[1 + column] for row in rows) for column in range(width))
-        self._keywords = tuple(map(float.__mul__, self._columns[0], KEYWORD_MEASURES))
+        self._weights = tuple(tuple(row[1:]) for row in rows)
+        self._difficulty = tuple(row[1] for row in rows)
+        self._usual = tuple(row[0] * row[1] for row in rows)
         words = weights.vocabulary.split("\n") if weights.vocabulary else []
         if len(weights.table) != len(words) * width or (words and len(weights.scales) != width):
             raise ValueError("difficulty weights with a table that does not fit its vocabulary")
         table = memoryview(weights.table).cast("b")
-        self._rows = {
-            word: tuple(table[at * width + column] * weights.scales[column] for column in range(width))
-            for at, word in enumerate(words)
-        }
+        self._rows = {word: _packed(table[at * width : (at + 1) * width]) for at, word in enumerate(words)}
+        self._pairs = any(" " in word for word in words)
 
     @classmethod
     def load(cls, path: Path | None = None) -> DifficultyModel:
@@ -133,11 +135,12 @@ class DifficultyModel:
 
     def word_rows(self) -> Mapping[str, tuple[float, ...]]:
         """What each known word adds to each column, before it is divided by the root of how many words a text has."""
-        return self._rows
+        scales = self.weights.scales
+        return {word: tuple(map(mul, _unpacked(row, len(scales)), scales)) for word, row in self._rows.items()}
 
     def read(self, text: str) -> Reading:
         """What is measured in ``text``, before any weight."""
-        return read(text, self._lexicon, self._common)
+        return read(text, self._known)
 
     def kinds(self, reading: Reading) -> list[float]:
         """The logit of each of ``TEXT_DOMAINS``."""
@@ -171,35 +174,48 @@ class DifficultyModel:
 
     def _score(self, reading: Reading) -> tuple[list[float], list[tuple[str, float]]]:
         values = reading.values
-        columns = [
-            bias + sum(map(float.__mul__, weights, values))
-            for bias, weights in zip(self._bias, self._columns, strict=True)
-        ]
-        over = excess(sum(map(float.__mul__, self._keywords, values)))
+        parts = list(map(mul, self._difficulty, values))
+        terms = [[value * weight for weight in row] for value, row in zip(values, self._weights, strict=True) if value]
+        columns: list[float] = list(map(sum, zip(self._bias, *terms, strict=True)))
+        over = excess(sum(compress(parts, KEYWORD_MEASURES)))
         columns[0] -= over
         evidence = [
-            (name, weight * (value - centre))
-            for name, weight, value, centre in zip(FEATURES, self._columns[0], values, self._centre, strict=True)
-            if abs(weight * (value - centre)) > 0.05
-        ]
+            (name, part) for name, part in zip(FEATURES, map(sub, parts, self._usual), strict=True)
+            if part > 0.05 or part < -0.05
+        ]  # fmt: skip
         if over:
             evidence.append(("more keywords than count", -over))
-        get = self._rows.get
-        rows = [row for row in map(get, reading.words + reading.pairs) if row is not None]
-        if rows:
-            damp = 1.0 / math.sqrt(len(reading.words) + len(reading.pairs))
-            sums = [damp * sum(column) for column in zip(*rows, strict=True)]
-            columns = [a + b for a, b in zip(columns, sums, strict=True)]
-            evidence.append(("words", sums[0]))
-        kind = sum(map(float.__mul__, self._kinds, softmax(columns[1:])))
-        evidence.append(("kind of task", kind))
-        columns[0] += kind
+        found = sum(map(self._rows.get, reading.words, repeat(0)))
+        if self._pairs:
+            found += sum(map(self._rows.get, reading.pairs, repeat(0)))
+        if found:
+            damp = 1.0 / math.sqrt(len(reading.words))
+            sums = [damp * total for total in map(mul, _unpacked(found, len(columns)), self.weights.scales)]
+            columns = list(map(add, columns, sums))
+            if sums[0]:
+                evidence.append(("words", sums[0]))
+        if self._kinds:
+            kind = sum(map(mul, self._kinds, softmax(columns[1:])))
+            evidence.append(("kind of task", kind))
+            columns[0] += kind
         return columns, evidence
 
     def _result(self, logit: float, domains: tuple[float, ...], evidence: list[tuple[str, float]]) -> Difficulty:
         evidence.sort(key=lambda item: -abs(item[1]))
         level = 1.0 / (1.0 + math.exp(-logit / LEVEL_SCALE))
         return Difficulty(level, logit, domains, tuple(evidence[:6]), self.weights.source)
+
+
+def _packed(row: Iterable[int]) -> int:
+    """A row of signed bytes as one number, so that the rows of many words add up in one sum."""
+    return sum(value << (_LANE * place) for place, value in enumerate(row))
+
+
+def _unpacked(total: int, width: int) -> list[int]:
+    """The columns of a sum of packed rows."""
+    half = 1 << (_LANE - 1)
+    lifted = total + _packed([half] * width)  # no lane borrows from the next
+    return [lane - half for lane in struct.unpack(f"<{width}I", lifted.to_bytes(width * _LANE // 8, "little"))]
 
 
 def _clip(logit: float) -> float:

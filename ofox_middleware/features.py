@@ -2,20 +2,21 @@
 
 Nothing here knows a model or a tier. A measure saturates: ten times the keywords, the padding or the repetition
 cannot move it past its end, which is what keeps a crafted prompt from buying (or dodging) the dear model.
+
+This is the dearest part of a decision, so what is rare in a text is looked for only where a cheaper look says that it
+may be there, characters are counted without regular expressions, and what a word means is looked up once.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log2
 
-WINDOW = 2000
-"""Characters that are read of a text: half from its head, half from its tail."""
+from ofox_middleware.plain_text import HAN, UNSPACED, plain
 
 MAX_WORDS = 320
 """Distinct words that are looked at; a window of Latin text holds about 200."""
@@ -36,63 +37,66 @@ CROSSED = ("brief fact", "brief greeting", "brief proof", "brief explain")
 FEATURES = SHAPE + GROUPS + CROSSED
 """Names of the measures, in the order of every feature tuple. Each lies in 0..1."""
 
-_INVISIBLE = re.compile(
-    "[\u00ad\u0300-\u036f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]"
-)
-_APART = r"\s\d!-/:-@\[-`{-~\u00a1-\u00bf\u2000-\u2bff\u3000-\u3004\u3008-\u3030\u060c\u061b\u061f\u0964\u0965"
-_WORD = re.compile(f"[^{_APART}]+")
-_ASCII_WORD = re.compile("[a-z]+")
-_MIXED = re.compile("[A-Za-z][\u0370-\u03ff\u0400-\u04ff]|[\u0370-\u03ff\u0400-\u04ff][A-Za-z]")
-_LOOKALIKE = str.maketrans(
-    "аеорсухіјѕһԁԛԝАВЕКМНОРСТУХІЈЅαοιρυνκετΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
-    "aeopcyxijshdqwABEKMHOPCTYXIJSaoipuvketABEZHIKMNOPTYX",
-)
-_ANY_WORD = re.compile(r"\w+")
-_HAN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 _HANGUL = re.compile("[\uac00-\ud7a3]")
 _NUMBER = re.compile(r"\d[\d.,]{0,15}")
 _SYMBOL = re.compile(r"[=+*/^<>|%±×÷√∑∏∫∂∇∞≈≠≤≥∈∉∀∃∪∩⊂⊆→⇒⇔≡φθλπσ°]")
+_NO_SYMBOL = dict.fromkeys(map(ord, "=+*/^<>|%"))
+_NO_DIGIT = dict.fromkeys(map(ord, "0123456789"))
 _LATEX = re.compile(r"\\[a-zA-Z]{2,12}|\$[^$\s\d][^$\n]{0,40}\$")
-_CODE = re.compile(r"[a-z][A-Z]|[A-Za-z]_[A-Za-z]|[{};]|=>|->|==|\w\(|::|</|\.[a-z]{2,4}\b(?=[\s\"'`)]|$)")
-_BLOCK = re.compile(r"```|^(?: {4}|\t)\S|^(?:def|class|import|from|#include|public|function|SELECT)\b", re.MULTILINE)
-_ITEM = re.compile(r"^ {0,3}(?:[-*•]|\d{1,2}[.)])\s", re.MULTILINE)
+# Here and below a pattern starts with what is rare, and looks behind from there: that is several times as fast.
+_INNER_CAPITAL = re.compile("[A-Z](?<=[a-z].)")
+_JOINED = re.compile("_(?<=[A-Za-z].)(?=[A-Za-z])")
+_CALL = re.compile(r"\((?<=\w.)")
+_SUFFIX = re.compile(r"\.[a-z]{2,4}\b(?=[\s\"'`)]|$)")
+_BLOCK = re.compile(r"\n(?: {4}\S|\t\S|(?:def|class|import|from|#include|public|function|SELECT)\b)")
+_ITEM = re.compile(r"\n {0,3}(?:[-*•]|\d{1,2}[.)])\s")
 _OPTION = re.compile(r"(?:^|\s)\(?([A-Ea-e])[.):]\s")
 _SENTENCE = re.compile("[.!?。！？؟।]+(?:\\s|$)|[。！？।]")
-_LOWER_WORD = re.compile(r"(?<![A-Za-z\\'_])[a-z]{5,}(?![A-Za-z_(])")
+_NAME = re.compile(r"[A-Z](?<=[a-z,] .)[a-z]+")
+_CAPITALISED = re.compile("[A-Z][a-z]{4,}")
+_QUESTION_MARKS = ("?", "？", "؟")
 _ENGLISH = frozenset((
     "the", "of", "a", "an", "is", "to", "in", "and", "what", "that", "for", "it", "on", "with", "as", "are", "by",
     "how", "does", "which", "be", "from", "this", "at", "or", "if", "not", "can", "you", "i", "my", "do", "was",
     "when", "who", "why",
 ))  # fmt: skip
-_NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+")
 
-_STOCK = (
-    "below is an instruction that describes a task", "write a response that appropriately completes the request",
-    "paired with an input that provides further context", "### instruction:", "### response:", "### input:",
-    "you are a helpful assistant", "let's think step by step", "let us think step by step", "think step by step",
-    "step by step", "take a deep breath", "answer the following question", "answer the following",
-    "help me with the following", "i would like you to", "i want you to", "i need you to", "can you please",
-    "could you please", "would you please", "can you help me with", "could you help me with", "thank you in advance",
-    "thanks in advance", "let's work this out", "think carefully", "this is very important to my career",
-    "this is very important", "一步一步", "逐步思考", "请一步一步地思考", "ステップバイステップで", "단계별로 생각해",
-    "paso a paso",
-    "étape par étape", "schritt für schritt", "passo a passo", "шаг за шагом", "خطوة بخطوة",
-)  # fmt: skip
-"""Phrases that people and templates put around any request; they say nothing about it."""
+_OTHER_SCRIPT = SHAPE.index("other script")
+_GROUP, _IS_ENGLISH, _IS_LONG, _IS_RARE = 15, 16, 32, 64
+"""Parts of what a word means: its place in :data:`GROUPS` (15: none) and three flags."""
 
-ABOUT_ROUTING = frozenset((
-    "reasoning", "complex", "complexity", "hard", "easy", "difficult", "difficulty", "tier", "tiers", "trivial",
-    "advanced",
-    "expert", "opus", "sonnet", "haiku", "gpt", "claude", "gemini", "llama", "mistral", "mixtral", "qwen", "deepseek",
-    "grok",
-    "model", "models", "route", "router", "routing", "cheap", "expensive", "premium", "strong", "strongest", "weak",
-    "openai",
-    "anthropic", "google", "simple", "medium",
-))  # fmt: skip
-"""Words that could name a tier or a model. They count for nothing, and a remark that holds two of them is not read."""
 
-_REMARK = re.compile(r"\([^()\n]{1,120}\)|[^.!?\n()。！？]{1,160}(?:\.(?=\s|$)|[!?。！？]|\n|$)")
+class Words(dict[str, int]):
+    """What each word means to the measures, remembered: its group, whether it is English, long, and rare.
+
+    ``lexicon`` maps a word, or a stem that ends in ``*``, to its place in :data:`GROUPS`; ``common`` holds everyday
+    English words of five letters and more, all others count as rare.
+    """
+
+    LIMIT = 30_000
+    """Words that are remembered; those that come later are looked up again each time."""
+
+    def __init__(self, lexicon: Mapping[str, int], common: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._lexicon = lexicon
+        self._common = frozenset(common)
+
+    def __missing__(self, word: str) -> int:
+        meaning = self._group(word)
+        if word in _ENGLISH:
+            meaning |= _IS_ENGLISH
+        if len(word) >= 5 and word.isascii():
+            meaning |= _IS_LONG if word in self._common else _IS_LONG | _IS_RARE
+        if len(self) < self.LIMIT and len(word) <= 32:
+            self[word] = meaning
+        return meaning
+
+    def _group(self, word: str) -> int:
+        place = self._lexicon.get(word)
+        for stem in (6, 5, 4, 3, 2):
+            if place is None and len(word) >= stem:
+                place = self._lexicon.get(word[:stem] + "*")
+        return _GROUP if place is None else place
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ class Reading:
     Attributes:
         values: one number in 0..1 for each of :data:`FEATURES`.
         words: the distinct words (or grams, in scripts without spaces), in order of first appearance.
-        pairs: neighbouring words, joined by a blank.
+        sequence: all words in their order.
         other_script: share of letters outside ASCII, 0..1.
         size: characters of the words, those of a text that mostly repeats itself counted less, wide ones as more than
         one.
@@ -110,152 +114,73 @@ class Reading:
 
     values: tuple[float, ...]
     words: tuple[str, ...]
-    pairs: tuple[str, ...]
+    sequence: list[str]
     other_script: float
     size: float
 
-
-def window(text: str) -> str:
-    """The head and the tail of ``text``, :data:`WINDOW` characters at most."""
-    if len(text) <= WINDOW:
-        return text
-    return f"{text[: WINDOW // 2]}\n{text[-WINDOW // 2 :]}"
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """Distinct neighbouring words, joined by a blank."""
+        return tuple(dict.fromkeys(f"{a} {b}" for a, b in pairwise(self.sequence)))[:MAX_WORDS]
 
 
-def normalise(text: str) -> str:
-    """``text`` as a person sees it: NFKC, no invisible characters, look-alike letters in Latin words folded."""
-    if text.isascii():
-        return text
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
-    if _MIXED.search(text) or _mostly_latin(text):
-        text = _ANY_WORD.sub(_fold, text)
-    return text
+def read(text: str, known: Words) -> Reading:
+    """Measures ``text``."""
+    text, sequence, counts = plain(text)
+    words = tuple(counts)[:MAX_WORDS]
+    meanings = list(map(known.__getitem__, words))
+    found = Counter(meanings)
+    size = _size(text, sequence, counts, len(words))
+    shape = (*_shape(text, words, len(sequence), size), *_rare(text, words, meanings, found))
+    group = _groups(found, len(words))
+    brief = max(0.0, 1.0 - log2(1.0 + size) / 7.0)
+    crossed = (brief * group[1], brief * group[0], brief * group[8], brief * group[3])
+    return Reading((*shape, *group, *crossed), words, sequence, shape[_OTHER_SCRIPT], size)
 
 
-def last_question(text: str) -> str:
-    """The part after the last worked example, when ``text`` is a list of examples with answers and then a question."""
-    lowered = text.lower()
-    if lowered.count("answer:") < 2:
-        return text
-    end = lowered.rfind("answer:")
-    if text[end + 7 :].strip():  # text follows the last answer: the question is there
-        return text
-    start = lowered.rfind("answer:", 0, end)
-    while start > 0 and not text[start + 7 : end].strip():
-        end, start = start, lowered.rfind("answer:", 0, start)
-    rest = text[start + 7 : end].lstrip() if start >= 0 else text
-    _, _, question = rest.partition("\n")  # the first line is the answer of the example before
-    return question if len(question) >= 20 else text
-
-
-def _mostly_latin(text: str) -> bool:
-    plain = sum(map(text.count, "aeinorst"))
-    return plain * 3 > len(text) - text.count(" ")
-
-
-def _fold(match: re.Match[str]) -> str:
-    word = match.group()
-    if word.isascii() or len(word) < 2:
-        return word
-    folded = word.translate(_LOOKALIKE)
-    return folded if folded.isascii() else word
+def everyday(text: str) -> set[str]:
+    """The English words of five letters and more that :func:`read` looks for among the common ones."""
+    text, _, counts = plain(text)
+    return {word for word in counts if len(word) >= 5 and word.isascii()} - _capitalised(text)
 
 
 def _saturate(count: float, half: float) -> float:
     return count / (count + half)
 
 
-def _split(lowered: str) -> list[str]:
-    """Words; in scripts written without spaces, overlapping grams that stand for them."""
-    if lowered.isascii():
-        return _ASCII_WORD.findall(lowered)
-    parts: list[str] = []
-    for word in _WORD.findall(lowered):
-        if word.isascii() or len(word) <= 2:
-            parts.append(word)
-        elif _HAN.search(word):
-            parts.extend(word[i : i + 2] for i in range(len(word) - 1))
-        elif _UNSPACED.search(word):
-            parts.extend(word[i : i + 4] for i in range(max(1, len(word) - 3)))
-        else:
-            parts.append(word[2:] if word.startswith("ال") else word)  # the Arabic article is written joined
-    return parts
+def _size(text: str, sequence: Sequence[str], counts: Mapping[str, int], distinct: int) -> float:
+    often = 3 + distinct // 20  # how often usual text of this many words repeats one of them
+    size = float(sum(map(len, sequence)))
+    if distinct + often <= len(sequence):
+        size -= sum(len(word) * (count - often) for word, count in counts.items() if count > often)
+    if not text.isascii():
+        wide = len(HAN.findall(text)) + len(_HANGUL.findall(text))
+        if wide:  # a gram of two counts each character twice, and a wide character says as much as several narrow ones
+            return 0.6 * size + 1.5 * wide
+        if unspaced := len(UNSPACED.findall(text)):  # grams of four count each character four times
+            return max(float(unspaced), size - 3.0 * unspaced)
+    return size or float(sum(map(str.isdigit, text)))  # "2+2?" has no word and is no riddle
 
 
-def read(text: str, lexicon: Mapping[str, int], common: Container[str] = frozenset()) -> Reading:
-    """Measures ``text``.
-
-    ``lexicon`` maps a word, or a stem that ends in ``*``, to its place in :data:`GROUPS`; ``common`` holds everyday
-    English
-    words of five letters and more, all others count as rare.
-    """
-    text = last_question(normalise(window(text)))
-    lowered = text.lower()
-    text = text.strip()
-    found = [phrase for phrase in _STOCK if phrase in lowered]
-    for phrase in found:
-        text = re.sub(re.escape(phrase) + r"[\s.!:,]{0,4}", " ", text, flags=re.IGNORECASE)
-    if found:
-        text = text.strip()
-        lowered = text.lower()
-    sequence = _split(lowered)
-    named = ABOUT_ROUTING.intersection(sequence)
-    if len(named) > 1:
-        text = _REMARK.sub(_unread, text)
-        sequence = _split(text.lower()) or sequence
-    if named:
-        sequence = [word for word in sequence if word not in ABOUT_ROUTING] or sequence
-    words = list(dict.fromkeys(sequence))[:MAX_WORDS]
-    wide = len(_HAN.findall(text)) + len(_HANGUL.findall(text)) if not text.isascii() else 0
-    often = 3 + len(words) // 20  # how often usual text of this many words repeats one of them
-    size = float(sum(len(word) * min(count, often) for word, count in Counter(sequence).items()))
-    if wide:  # a gram of two counts each character twice, and a wide character says as much as several narrow ones
-        size = 0.6 * size + 1.5 * wide
-    elif unspaced := len(_UNSPACED.findall(text)):  # grams of four count each character four times
-        size = max(float(unspaced), size - 3.0 * unspaced)
-    if not size:  # "2+2?" has no word and is no riddle
-        size = float(sum(map(str.isdigit, text)))
-    counts = _groups(words, lexicon)
-    shape = (*_shape(text, words, len(sequence), size), *_rare(text, words, common))
-    brief = max(0.0, 1.0 - log2(1.0 + size) / 7.0)
-    spread = 1.0 + len(words) / 12.0  # one keyword says much of a short ask and little of a long one
-    group = [_saturate(count, spread) for count in counts]
-    crossed = (brief * group[1], brief * group[0], brief * group[8], brief * group[3])
-    pairs = tuple(dict.fromkeys(f"{a} {b}" for a, b in pairwise(sequence)))[:MAX_WORDS]
-    return Reading((*shape, *group, *crossed), tuple(words), pairs, shape[23], size)
+def _groups(found: Mapping[int, int], distinct: int) -> list[float]:
+    """How much each word group says: one keyword says much of a short ask and little of a long one."""
+    spread = 1.0 + distinct / 12.0
+    counts = [0] * (len(GROUPS) + 2)
+    for meaning, count in found.items():
+        counts[meaning & _GROUP] += count
+    return [_saturate(min(4, count), spread) if count else 0.0 for count in counts[: len(GROUPS)]]
 
 
-def _unread(match: re.Match[str]) -> str:
-    remark = match.group()
-    return " " if len(ABOUT_ROUTING.intersection(_ASCII_WORD.findall(remark.lower()))) > 1 else remark
-
-
-def _groups(words: list[str], lexicon: Mapping[str, int]) -> list[float]:
-    counts = [0.0] * len(GROUPS)
-    get = lexicon.get
-    for word in words:
-        place = get(word)
-        if place is None:
-            size = len(word)
-            for stem in (6, 5, 4, 3, 2):
-                if size >= stem:
-                    place = get(word[:stem] + "*")
-                    if place is not None:
-                        break
-        if place is not None and counts[place] < 4.0:
-            counts[place] += 1.0
-    return counts
-
-
-def _shape(text: str, words: list[str], total: int, size: float) -> tuple[float, ...]:
+def _shape(text: str, words: Sequence[str], total: int, size: float) -> tuple[float, ...]:
     scale = log2(1.0 + size)
-    ascii_text = text.isascii()
-    letters = max(1, sum(map(len, words)))
-    foreign = 0.0 if ascii_text else sum(len(word) for word in words if not word.isascii()) / letters
-    number_words = max(1, len(words))
-    numbers = _NUMBER.findall(text)
-    options = len(set(_OPTION.findall(text)))
-    last = text.rstrip()[-1:]
+    sizes = list(map(len, words))
+    letters = max(1, sum(sizes))
+    foreign = 0.0 if text.isascii() else sum(len(word) for word in words if not word.isascii()) / letters
+    distinct = max(1, len(words))
+    numbers, digits = _numbers(text)
+    commas, questions, quotes = _punctuation(text)
+    lines = text.count("\n")
+    from_breaks = f"\n{text}"
     return (
         min(1.0, scale / 11.0),
         min(1.0, max(0.0, scale - 4.0) / 4.0),
@@ -263,39 +188,96 @@ def _shape(text: str, words: list[str], total: int, size: float) -> tuple[float,
         min(1.0, max(0.0, scale - 7.0) / 3.0),
         min(1.0, max(0.0, scale - 8.6) / 2.0),
         min(1.0, max(0.0, scale - 10.0) / 1.0),
-        min(1.0, max(0.0, letters / number_words - 2.0) / 6.0) if foreign < 0.3 else 0.4,
-        min(1.0, 3.0 * sum(len(word) > 8 for word in words) / (number_words + 3.0)) if foreign < 0.3 else 0.3,
-        1.0 - number_words / max(1, total, number_words),
-        min(1.0, log2(1.0 + len(set(numbers))) / 5.0),
-        min(1.0, 5.0 * sum(map(len, numbers)) / (len(text) + 20.0)),
-        _saturate(len(_SYMBOL.findall(text)), 5.0),
-        _saturate(len(_LATEX.findall(text)), 3.0),
-        _saturate(len(_CODE.findall(text)), 8.0),
-        1.0 if _BLOCK.search(text) else 0.0,
-        min(1.0, log2(1.0 + text.count("\n")) / 5.0),
-        _saturate(len(_ITEM.findall(text)), 3.0),
-        1.0 if options >= 3 else 0.0,
-        min(1.0, (text.count("?") + text.count("？") + text.count("؟")) / 3.0),
-        min(1.0, log2(1.0 + len(_SENTENCE.findall(text))) / 4.0),
-        _saturate(text.count(",") + text.count("，") + text.count("、") + text.count("،") + text.count(";"), 6.0),
+        min(1.0, max(0.0, letters / distinct - 2.0) / 6.0) if foreign < 0.3 else 0.4,
+        min(1.0, 3.0 * sum(map((8).__lt__, sizes)) / (distinct + 3.0)) if foreign < 0.3 else 0.3,
+        1.0 - distinct / max(1, total, distinct),
+        min(1.0, log2(1.0 + numbers) / 5.0) if numbers else 0.0,
+        min(1.0, 5.0 * digits / (len(text) + 20.0)),
+        _saturate(_symbols(text), 5.0),
+        _saturate(len(_LATEX.findall(text)), 3.0) if "\\" in text or "$" in text else 0.0,
+        _saturate(_code_marks(text), 8.0),
+        1.0 if "```" in text or _BLOCK.search(from_breaks) else 0.0,
+        min(1.0, log2(1.0 + lines) / 5.0) if lines else 0.0,
+        _saturate(len(_ITEM.findall(from_breaks)), 3.0),
+        _options(text),
+        min(1.0, questions / 3.0),
+        min(1.0, log2(1.0 + _sentences(text)) / 4.0),
+        _saturate(commas, 6.0),
         _saturate(len(_NAME.findall(text)), 4.0),
-        _saturate(text.count('"') + text.count("“") + text.count("「") + text.count("'"), 8.0),
+        _saturate(quotes, 8.0),
         foreign,
-        1.0 if last in "?？؟" and last else 0.0,
+        1.0 if text[-1:] in _QUESTION_MARKS else 0.0,
         1.0 if "_" in text or "..." in text else 0.0,
-        min(1.0, log2(max(1.0, len(set(numbers)) - 1.0)) / 4.0),
+        min(1.0, log2(numbers - 1.0) / 4.0) if numbers > 2 else 0.0,
     )
 
 
-def _rare(text: str, words: list[str], common: Container[str]) -> tuple[float, float]:
-    """Share and count of rare English words, proper names aside; a usual value for text that is not English."""
-    if 8.0 * sum(word in _ENGLISH for word in words) < len(words):
+def _numbers(text: str) -> tuple[int, int]:
+    """Distinct numbers, and characters of all numbers."""
+    if text.isascii() and len(text.translate(_NO_DIGIT)) == len(text):
+        return 0, 0
+    numbers = _NUMBER.findall(text)
+    return len(set(numbers)), sum(map(len, numbers))
+
+
+def _symbols(text: str) -> int:
+    return len(text) - len(text.translate(_NO_SYMBOL)) if text.isascii() else len(_SYMBOL.findall(text))
+
+
+def _punctuation(text: str) -> tuple[int, int, int]:
+    """Commas, question marks and quotation marks."""
+    count = text.count
+    commas, questions, quotes = count(",") + count(";"), count("?"), count('"') + count("'")
+    if not text.isascii():
+        commas += count("，") + count("、") + count("،")
+        questions += count("？") + count("؟")
+        quotes += count("“") + count("「")
+    return commas, questions, quotes
+
+
+def _code_marks(text: str) -> int:
+    count = text.count
+    marks = count("{") + count("}") + count(";")
+    marks += count("::") if ":" in text else 0
+    marks += count("</") if "<" in text else 0
+    marks += count("->") + count("=>") if ">" in text else 0
+    marks += count("==") if "=" in text else 0
+    marks += len(_CALL.findall(text)) if "(" in text else 0
+    marks += len(_JOINED.findall(text)) if "_" in text else 0
+    marks += len(_SUFFIX.findall(text)) if "." in text else 0
+    return marks + len(_INNER_CAPITAL.findall(text))
+
+
+def _options(text: str) -> float:
+    """1 where answers are offered to choose from: at least three of A to E, marked as such."""
+    if not any(f"B{close}" in text or f"b{close}" in text for close in ").:" if close in text):
+        return 0.0
+    return 1.0 if len(set(_OPTION.findall(text))) >= 3 else 0.0
+
+
+def _sentences(text: str) -> int:
+    if not text.isascii():
+        return len(_SENTENCE.findall(text))
+    count = text.count
+    ends = count(". ") + count("? ") + count("! ") + (1 if text[-1:] in ".?!" and text else 0)
+    return ends + (count(".\n") + count("?\n") + count("!\n") if "\n" in text else 0)
+
+
+def _capitalised(text: str) -> set[str]:
+    return {word.lower() for word in _CAPITALISED.findall(text)}
+
+
+def _rare(text: str, words: Sequence[str], meanings: Sequence[int], found: Mapping[int, int]) -> tuple[float, float]:
+    """Share and count of rare English words, names aside; a usual value for text that is not English."""
+    if 8 * _with(_IS_ENGLISH, found) < len(words):
         return 0.15, 0.2
-    found = set(_LOWER_WORD.findall(text))
-    rare = sum(word not in common for word in found)
-    return rare / (len(found) + 2.0), _saturate(rare, 3.0)
+    long, rare = _with(_IS_LONG, found), _with(_IS_RARE, found)
+    if names := _capitalised(text):
+        named = [meaning for word, meaning in zip(words, meanings, strict=True) if word in names]
+        long -= len(named)
+        rare -= _with(_IS_RARE, Counter(named))
+    return rare / (long + 2.0), _saturate(rare, 3.0)
 
 
-def everyday(text: str) -> set[str]:
-    """The lower-case words of five letters and more that :func:`read` looks for among the common ones."""
-    return set(_LOWER_WORD.findall(last_question(normalise(window(text)))))
+def _with(flag: int, found: Mapping[int, int]) -> int:
+    return sum(count for meaning, count in found.items() if meaning & flag)

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ofox_middleware import difficulty, features
+from ofox_middleware import difficulty
 from ofox_middleware.difficulty import DifficultyModel, Weights, load_lexicon
-from ofox_middleware.features import FEATURES, GROUPS, last_question, normalise
+from ofox_middleware.features import FEATURES, GROUPS
+from ofox_middleware.plain_text import ABOUT_ROUTING
 from ofox_middleware.types import DOMAINS, Difficulty, Signals
 
 MODEL = DifficultyModel.load()
@@ -138,20 +139,6 @@ def test_invisible_characters_and_look_alikes_change_nothing() -> None:
     assert judge(ask.replace("o", "о").replace("e", "е")).logit == plain
 
 
-def test_russian_is_not_folded_into_latin() -> None:
-    """Look-alikes are folded only inside text that is Latin."""
-    assert normalise("рассеянный склероз и Python") == "рассеянный склероз и Python"
-
-
-def test_only_the_last_of_few_shot_questions_counts() -> None:
-    """Worked examples before the question are a template; the question after them is what is asked."""
-    question = "Which of the two metals melts first in a fire of wood?"
-    shots = "What is red?\nAnswer:\nA\n\nWhat is a proof of the theorem?\nAnswer:\nB\n\n"
-    assert last_question(f"{shots}{question}\nAnswer:").strip() == question
-    assert last_question("Answer: yes") == "Answer: yes"
-    assert last_question("Answer: a\nAnswer: b and more") == "Answer: a\nAnswer: b and more"
-
-
 def test_a_short_follow_up_leans_on_what_was_said() -> None:
     """ "Do it again" is as hard as what came before; thanks are not."""
     before = HARD[0]
@@ -197,7 +184,7 @@ def test_evidence_names_what_spoke_strongest_first() -> None:
 def test_no_word_about_tiers_or_models_is_known() -> None:
     """Nothing in the shipped vocabulary can name a tier or a model."""
     known = {part for word in MODEL.word_rows() for part in word.split()}
-    assert not known & features.ABOUT_ROUTING
+    assert not known & ABOUT_ROUTING
 
 
 def test_the_lexicon_is_reachable() -> None:
@@ -229,7 +216,7 @@ def test_a_file_that_is_no_weights_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "says"),
-    [({"format": 2}, "another version"), ({"features": {}}, "another version"), ({"bias": [0.0]}, "columns"),
+    [({"format": 1}, "another version"), ({"features": {}}, "another version"), ({"bias": [0.0]}, "columns"),
      ({"kinds": [0.0]}, "columns"), ({"table": b"1"}, "vocabulary"), ({"scales": []}, "vocabulary")],
 )  # fmt: skip
 def test_weights_that_do_not_fit_are_refused(change: dict[str, object], says: str) -> None:
@@ -250,7 +237,7 @@ def test_words_may_speak_for_the_difficulty() -> None:
     """A word row moves the logit of a text that holds the word, and the explanation says so."""
     width = len(MODEL.weights.bias)
     weights = Weights(
-        format=1, source="tuned", bias=MODEL.weights.bias, features=MODEL.weights.features, vocabulary="zebra",
+        format=2, source="tuned", bias=MODEL.weights.bias, features=MODEL.weights.features, vocabulary="zebra",
         table=bytes([100] + [0] * (width - 1)), scales=[0.1] * width, kinds=[0.5] * (width - 1),
         abilities={"m": [1.0] * 8},
     )  # fmt: skip

@@ -16,7 +16,8 @@ from benchmarks.quality import labels
 from benchmarks.quality.data import Row
 from benchmarks.quality.metrics import Floats
 from ofox_middleware.difficulty import KEYWORD_MEASURES, TEXT_DOMAINS, excess, load_lexicon
-from ofox_middleware.features import ABOUT_ROUTING, FEATURES, Reading, everyday, read
+from ofox_middleware.features import FEATURES, Reading, Words, everyday, read
+from ofox_middleware.plain_text import ABOUT_ROUTING
 
 PRIOR = {
     "length": 8.0, "numbers": 0.8, "many numbers": 0.8, "symbols": 0.5, "latex": 1.5, "code marks": 0.5, "brief": -0.4,
@@ -95,8 +96,8 @@ def corpus(rows: Sequence[Row], common: str | None = None) -> Corpus:
             if row.source != "own":
                 seen.update(everyday(row.prompt))
         common = " ".join(sorted(word for word, count in seen.items() if count >= 6))
-    known = frozenset(common.split())
-    return Corpus(rows, [read(row.prompt, lexicon, known) for row in rows], common)
+    known = Words(lexicon, common.split())
+    return Corpus(rows, [read(row.prompt, known) for row in rows], common)
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,10 @@ def vocabulary(readings: Sequence[Reading], recipe: Recipe) -> dict[str, int]:
 def matrix(readings: Sequence[Reading], words: Mapping[str, int]) -> sp.csr_matrix:
     """One row per text: its known words, each worth one over the root of how many words it has."""
     ends, places, values = [0], [], []
+    pairs = any(" " in word for word in words)
     for reading in readings:
-        damp = 1.0 / np.sqrt(max(1, len(reading.words) + len(reading.pairs)))
-        found = [words[word] for word in (*reading.words, *reading.pairs) if word in words]
+        damp = 1.0 / np.sqrt(max(1, len(reading.words)))
+        found = [words[word] for word in (*reading.words, *(reading.pairs if pairs else ())) if word in words]
         places.extend(found)
         values.extend([damp] * len(found))
         ends.append(len(places))

@@ -43,7 +43,7 @@ def rounded(fitted: Fitted, data: Corpus, about: dict[str, Any]) -> Weights:
     words = [word for word, kept in zip(fitted.vocabulary, keep, strict=True) if kept]
     centre = data.values.mean(axis=0)
     return Weights(
-        format=1,
+        format=2,
         source="builtin",
         bias=[round(float(value), 4) for value in fitted.bias],
         features={

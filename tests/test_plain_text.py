@@ -1,0 +1,52 @@
+"""What of a text is read: a window, as a person sees it, without templates, courtesies and remarks about routing."""
+
+from __future__ import annotations
+
+import pytest
+
+from ofox_middleware.plain_text import WINDOW, last_question, normalise, plain, split, window
+
+
+def test_the_window_holds_head_and_tail() -> None:
+    """A long text is cut in its middle; one in a wide script is cut to a third of that."""
+    text = "a" * WINDOW + "b" * WINDOW
+    assert window(text) == "a" * (WINDOW // 2) + "\n" + "b" * (WINDOW // 2)
+    assert len(window("天" * 5000)) == WINDOW // 3 + 1
+    assert window("да " * 300) == "да " * 300
+    assert window("short") == "short"
+
+
+def test_russian_is_not_folded_into_latin() -> None:
+    """Look-alikes are folded only inside text that is Latin."""
+    assert normalise("рассеянный склероз и Python") == "рассеянный склероз и Python"
+
+
+def test_only_the_last_of_few_shot_questions_counts() -> None:
+    """Worked examples before the question are a template; the question after them is what is asked."""
+    question = "Which of the two metals melts first in a fire of wood?"
+    shots = "What is red?\nAnswer:\nA\n\nWhat is a proof of the theorem?\nAnswer:\nB\n\n"
+    assert last_question(f"{shots}{question}\nAnswer:").strip() == question
+    assert last_question("Answer: yes") == "Answer: yes"
+    assert last_question("Answer: a\nAnswer: b and more") == "Answer: a\nAnswer: b and more"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("Don\'t stop, max_value 3x!", ["don", "t", "stop", "max", "value", "x"]), ("天空色", ["天空", "空色"]),
+     ("ما العاصمة؟", ["ما", "عاصمة"]), ("café naïve?", ["café", "naïve"])],
+)  # fmt: skip
+def test_words_in_any_script(text: str, words: list[str]) -> None:
+    """Words are split at all that is no letter; scripts without spaces give grams; the Arabic article is left out."""
+    assert split(text.lower()) == words
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{} Thank you in advance.", "Could you please help me with the following: {}", "{} Let\'s think step by step.",
+     "{} (tier: COMPLEX, difficulty hard)", "{}\nRoute this to claude-opus, the strongest model."],
+)  # fmt: skip
+def test_courtesies_and_remarks_are_not_read(text: str) -> None:
+    """Stock phrases and remarks that name tiers or models leave the words of the ask alone."""
+    _, sequence, counts = plain(text.format("Describe the moon."))
+    assert sequence == ["describe", "the", "moon"]
+    assert list(counts) == sequence
