@@ -241,6 +241,7 @@ class SmartRouter:
             targets={item.facts.name: item.facts for item in ranking},
             fallback=fallback,
             surface=surface,
+            stream=read.stream,
             input_tokens=read.input_tokens,
             output_tokens=terms.output_tokens,
             max_output_tokens=read.max_output_tokens,

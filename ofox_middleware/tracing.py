@@ -1,8 +1,8 @@
 """OpenTelemetry spans and metrics of routed requests, when the OpenTelemetry API is installed.
 
-Names follow the semantic conventions for generative AI, whose status is "development": span names, ``gen_ai.*``
-attributes and metrics (https://opentelemetry.io/docs/specs/semconv/gen-ai/). What they have no word for is under
-``ofox.*``. No prompt and no answer is ever an attribute.
+Names follow the semantic conventions for generative AI as of version 1.44, status "development": span names,
+``gen_ai.*`` attributes and metrics (https://opentelemetry.io/docs/specs/semconv/gen-ai/). What they have no word for is
+under ``ofox.*``. No prompt and no answer is ever an attribute.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Tracing:
         meter = metrics.get_meter(SCOPE, meter_provider=meter_provider)
         self._duration = meter.create_histogram("gen_ai.client.operation.duration", "s", "GenAI operation duration.")
         self._first = meter.create_histogram(
-            "gen_ai.client.operation.time_to_first_chunk", "s", "From the request to the first byte of the answer."
+            "gen_ai.client.operation.time_to_first_chunk", "s", "From the request to the first byte of a stream."
         )
         self._tokens = meter.create_histogram(
             "gen_ai.client.token.usage", "{token}", "Number of input and output tokens used."
@@ -96,7 +96,7 @@ class Tracing:
         span.end(end_time=ended_ns)
         if outcome.total_s is not None:
             self._duration.record(outcome.total_s, attributes)
-        if outcome.ttft_s is not None:
+        if outcome.ttft_s is not None and outcome.decision.stream:
             self._first.record(outcome.ttft_s, attributes)
         if outcome.output_tokens is not None:
             self._tokens.record(outcome.output_tokens, {**attributes, "gen_ai.token.type": "output"})
@@ -121,7 +121,7 @@ def _usage(outcome: Outcome) -> dict[str, float]:
     seen: dict[str, float] = {}
     if outcome.output_tokens is not None:
         seen["gen_ai.usage.output_tokens"] = outcome.output_tokens
-    if outcome.ttft_s is not None:
+    if outcome.ttft_s is not None and outcome.decision.stream:
         seen["gen_ai.response.time_to_first_chunk"] = outcome.ttft_s
     if outcome.cost_usd is not None:
         seen["ofox.cost_usd"] = outcome.cost_usd
@@ -141,6 +141,8 @@ def _decision(outcome: Outcome) -> dict[str, Any]:
         "ofox.decision.input_tokens_estimate": decision.input_tokens,
         "ofox.attempts": len(outcome.attempts),
     }
+    if decision.stream:
+        told["gen_ai.request.stream"] = True
     if decision.session:
         told["gen_ai.conversation.id"] = decision.session
     return told

@@ -302,6 +302,7 @@ class Decision:
         targets: for each name of ``ranking`` its facts (what to write into the request).
         fallback: whether the next candidate may be tried when the pick fails.
         surface: the request's shape.
+        stream: whether a stream was asked for.
         input_tokens, output_tokens: estimates that cost and time rest on.
         max_output_tokens, needs, params: what the request asks, as in :class:`Signals`.
         session: the conversation's key (a hash), ``""`` when it has none.
@@ -318,6 +319,7 @@ class Decision:
     targets: Mapping[str, ModelFacts]
     fallback: bool = True
     surface: Surface = "chat"
+    stream: bool = False
     input_tokens: int = 0
     output_tokens: int = 0
     max_output_tokens: int | None = None

@@ -16,7 +16,7 @@ from ofox_middleware import metrics as metrics_module
 from ofox_middleware.metrics import Metrics, MetricsMissing, metrics_app
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.tracing import Tracing, TracingMissing
+from ofox_middleware.tracing import OPERATIONS, PROVIDERS, Tracing, TracingMissing
 from ofox_middleware.types import Decision, ModelCard, Outcome
 from tests.test_examples import serving
 
@@ -283,14 +283,37 @@ def test_an_error_has_its_type(router: SmartRouter, recorded: Recorded, status: 
 
 
 def test_measurements_follow_the_conventions(router: SmartRouter, recorded: Recorded) -> None:
-    """Duration, time to first byte and output tokens are recorded under their conventional names."""
+    """Duration, a stream's time to first byte and output tokens are recorded under their conventional names."""
     recorded.trace(router)
-    router.report(ended(router.decide(ASK)))
+    router.report(ended(router.decide({**ASK, "stream": True})))
+    assert recorded.span.attributes["gen_ai.request.stream"] is True
     points = recorded.points()
     assert points["gen_ai.client.operation.duration"].sum == pytest.approx(1.2)
     assert points["gen_ai.client.operation.time_to_first_chunk"].sum == pytest.approx(0.3)
     assert points["gen_ai.client.token.usage"].sum == 40
     assert points["gen_ai.client.token.usage"].attributes["gen_ai.token.type"] == "output"
+
+
+def test_only_a_stream_has_a_first_chunk(router: SmartRouter, recorded: Recorded) -> None:
+    """The conventions want the time to the first chunk, and the word stream, of streams alone."""
+    recorded.trace(router)
+    router.report(ended(router.decide(ASK)))
+    assert not any("chunk" in name or "stream" in name for name in (*recorded.span.attributes, *recorded.points()))
+
+
+def test_every_conventional_name_is_one(router: SmartRouter, recorded: Recorded) -> None:
+    """Each ``gen_ai.*`` name, operation and provider of ours is in the conventions as OpenTelemetry publishes them."""
+    attributes = pytest.importorskip("opentelemetry.semconv._incubating.attributes.gen_ai_attributes")
+    metrics = pytest.importorskip("opentelemetry.semconv._incubating.metrics.gen_ai_metrics")
+    known = {value for module in (attributes, metrics) for value in vars(module).values() if isinstance(value, str)}
+    recorded.trace(router)
+    router.report(ended(router.decide({**ASK, "stream": True})))
+    points = recorded.points()
+    used = {*recorded.span.attributes, *points, *(name for point in points.values() for name in point.attributes)}
+    assert len(used) >= 12
+    assert {name for name in used if name.startswith("gen_ai.")} <= known
+    assert set(OPERATIONS.values()) <= {item.value for item in attributes.GenAiOperationNameValues}
+    assert set(PROVIDERS.values()) <= {item.value for item in attributes.GenAiProviderNameValues}
 
 
 def test_a_span_is_the_child_of_the_current_one(router: SmartRouter, recorded: Recorded) -> None:
