@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from operator import attrgetter, mul
 from typing import Final
 
@@ -39,8 +38,7 @@ DIVERSITY: Final = 0.9
 _KEPT, _BELOW_FLOOR, _FULL, _UNKNOWN, _UNHEALTHY, _REFUSED, _SKIPPED = range(7)
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True):
     """What a request asks of every candidate, beside its difficulty.
 
     Attributes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 from hashlib import blake2b
+
+import msgspec
 
 from ofox_middleware.types import Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(msgspec.Struct, frozen=True, gc=False):
     """The model that a conversation is on.
 
     Attributes:

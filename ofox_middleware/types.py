@@ -150,9 +150,11 @@ class ModelFacts:
     speed_source: str = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
+class Signals(msgspec.Struct, frozen=True):
     """What a request asks and needs, read from its body in bounded time.
+
+    What is made for each request is a struct, here and below: that takes a seventh of the time that a frozen dataclass
+    takes, 2 us for one with 17 fields.
 
     Attributes:
         surface: the request's shape.
@@ -228,9 +230,6 @@ HealthState = Literal["closed", "open", "half_open"]
 class HealthView(msgspec.Struct, frozen=True, gc=False):
     """How one model is doing now.
 
-    Made once per candidate and request, as is :class:`Candidate`: a struct takes a seventh of the time that a frozen
-    dataclass takes.
-
     Attributes:
         state: the breaker: ``closed`` (in use), ``open`` (left alone), ``half_open`` (one probe may go).
         ttft_s, s_per_token: expected time to first token and seconds per output token.
@@ -287,8 +286,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     ability_source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """The answer to "which model, and why".
 
     Attributes:

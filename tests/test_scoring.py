@@ -95,7 +95,7 @@ def test_max_cost_skips_the_dearer() -> None:
     """A candidate that is expected to cost more than the cap is skipped; one without a price is demoted."""
     items = judged(
         facts("a/cheap", usd=1e-6), facts("b/dear", usd=1e-3), facts("c/unknown", usd=None),
-        terms=replace(TERMS, max_cost_usd=0.01),
+        terms=but(TERMS, max_cost_usd=0.01),
     )  # fmt: skip
     rows = {name: (item.row().status, item.row().reason) for name, item in items.items()}
     assert rows == {
@@ -224,7 +224,7 @@ def test_a_probe_is_judged_as_if_well() -> None:
     assert judged(*pool, views={"a/back": half_open})["a/back"].probe
     taken = but(half_open, probe_free=False)
     assert judged(*pool, views={"a/back": taken})["a/back"].row().reason == "probing"
-    no_probes = judged(*pool, views={"a/back": half_open}, terms=replace(TERMS, probes=False))
+    no_probes = judged(*pool, views={"a/back": half_open}, terms=but(TERMS, probes=False))
     assert picked(no_probes) == {"b/well"}
 
 
