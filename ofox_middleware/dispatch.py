@@ -15,7 +15,7 @@ from ofox_middleware.errors import OfoxError, wire_body
 from ofox_middleware.exchange import Exchange, Stage
 from ofox_middleware.guard import Guard
 from ofox_middleware.lacks import STATUSES
-from ofox_middleware.patience import first_byte_s
+from ofox_middleware.patience import silence_s
 from ofox_middleware.replay import Client
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import Decision, ModelFacts, Outcome, Surface
@@ -179,7 +179,8 @@ class Dispatch:
 
     def _next(self) -> str:
         """Whom to try next: what was decided may be old by now, so a model that has tripped since is passed over."""
-        return next((name for name in self._waiting if not self._tried or self._is_closed(name)), self._waiting[0])
+        tripped = self._router.health.tripped
+        return next((name for name in self._waiting if not self._tried or not tripped(name)), self._waiting[0])
 
     def _refuses(self, name: str, said: str | bytes) -> bool:
         """Whether the 4xx of ``name`` tells of a lack that another model, of which some wait, may not have."""
@@ -198,18 +199,18 @@ class Dispatch:
         """The same of an exception of the app's, as LiteLLM's are when nobody turned them into an answer."""
         return exchange.stage is Stage.WAITING and exchange.failure in STATUSES and exchange.refuses(str(error))
 
-    def _is_closed(self, name: str) -> bool:
-        facts = self._decision.targets[name]
-        return self._router.health.view(name, facts.ttft_s, facts.s_per_token).state == "closed"
-
     def _patience(self, target: ModelFacts, *, retry: bool) -> float | None:
-        """Seconds that an attempt may stay silent. Without another model to try, only the total counts."""
-        left_s = self._seconds_left()
-        if not retry:
-            return left_s
-        silence_s = self._router.settings.first_byte_timeout_s
-        usual_s = first_byte_s(self._router.health, target, self._decision, self._document.fields)
-        return min(limit for limit in (silence_s, usual_s, left_s) if limit is not None)
+        """Seconds that an attempt may stay silent."""
+        router = self._router
+        return silence_s(
+            router.settings,
+            router.health,
+            target,
+            self._decision,
+            self._document.fields,
+            spent_s=self._clock() - self._began,
+            another=retry,
+        )
 
     def _seconds_left(self) -> float | None:
         total_s = self._router.settings.total_timeout_s

@@ -104,6 +104,14 @@ class HealthBook:
             return self._unknown((ttft_prior_s, s_per_token_prior))
         return record.view(self._clock(), ttft_prior_s, s_per_token_prior)
 
+    def tripped(self, model: str) -> bool:
+        """Whether the model's breaker is open or half-open."""
+        record = self._models.get(model)
+        if record is None:
+            return False
+        record.tick_if_due(self._clock())
+        return record.breaker.until is not None
+
     def ttft_p95(self, model: str) -> float | None:
         """Seconds to the first token that 95% of the model's recent streams stayed under; ``None`` when too few are
         known. For hedging and for time-outs that fit the model."""

@@ -17,7 +17,14 @@ from typing import Any, Final
 from ofox_middleware import litellm_events as events
 from ofox_middleware.errors import NoPool, OfoxError
 from ofox_middleware.litellm_pool import Pool
-from ofox_middleware.litellm_routed import Routed, card_params, current_routed, fallback_entries, hops
+from ofox_middleware.litellm_routed import (
+    Routed,
+    card_params,
+    current_routed,
+    fallback_entries,
+    hops,
+    leaves_to_us,
+)
 from ofox_middleware.litellm_stream import finished
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import ModelFacts
@@ -137,13 +144,14 @@ def _decided(
         return None
     names = hops(decision, brain.settings.max_attempts)
     free = card_params(decision, names, kwargs)
+    patient = leaves_to_us(kwargs)
     pick = decision.targets[decision.model]
     kwargs["model"] = pick.model
     kwargs.update({param: pick.params[param] for param in free & pick.params.keys()})
-    routed = Routed(decision, names, free)
+    routed = Routed(decision, names, free, patient=patient)
     if kwargs.get("fallbacks") is None:
         if not decision.fallback:
             kwargs["disable_fallbacks"] = True
         elif len(names) > 1:
-            kwargs["fallbacks"] = routed.fallbacks = fallback_entries(decision, names[1:], free)
+            kwargs["fallbacks"] = routed.fallbacks = fallback_entries(decision, names[1:], free, brain.health)
     return routed

@@ -15,7 +15,7 @@ from ofox_middleware import litellm_proxy as proxy
 from ofox_middleware.errors import InvalidRequest, OfoxError
 from ofox_middleware.ledger import Call
 from ofox_middleware.litellm_pool import Pool
-from ofox_middleware.litellm_routed import Routed, card_params, fallback_entries, hops
+from ofox_middleware.litellm_routed import Routed, card_params, fallback_entries, hops, leaves_to_us
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import Decision
 
@@ -42,7 +42,7 @@ async def route(
     try:
         decision, dry = await _decide(brain, data, key, call_type, candidates=candidates, config=config)
         if not dry:
-            await _rewrite(data, decision, call, key, brain.settings.max_attempts)
+            await _rewrite(data, decision, call, key, brain)
             return data
     except OfoxError as error:
         brain.stats["refused"] += 1
@@ -85,20 +85,21 @@ async def _decide(
 
 
 async def _rewrite(
-    data: dict[str, Any], decision: Decision, call: Call | None, key: UserAPIKeyAuth, max_attempts: int
+    data: dict[str, Any], decision: Decision, call: Call | None, key: UserAPIKeyAuth, brain: SmartRouter
 ) -> None:
-    names = hops(decision, max_attempts)
+    names = hops(decision, brain.settings.max_attempts)
     free = card_params(decision, names, data)
+    patient = leaves_to_us(data)
     pick = decision.targets[decision.model]
     data["model"] = pick.model
     for param in free & pick.params.keys():
         data[param] = pick.params[param]
-    routed = Routed(decision, names, free)
+    routed = Routed(decision, names, free, patient=patient)
     if data.get("fallbacks") is None:
         if not decision.fallback:
             data["disable_fallbacks"] = True
         elif len(names) > 1:
-            data["fallbacks"] = routed.fallbacks = fallback_entries(decision, names[1:], free)
+            data["fallbacks"] = routed.fallbacks = fallback_entries(decision, names[1:], free, brain.health)
         for setting, narrowed in (await proxy.operator_fallbacks(key)).items():
             data.setdefault(setting, narrowed)
     _, bucket = get_or_create_metadata_bucket(data)

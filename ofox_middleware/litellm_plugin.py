@@ -27,6 +27,7 @@ from ofox_middleware import litellm_plain, plugin_state
 from ofox_middleware.errors import InvalidRequest, OfoxError
 from ofox_middleware.ledger import Call, Ledger
 from ofox_middleware.litellm_attach import attach_router
+from ofox_middleware.litellm_patience import fit_timeouts, says_nothing
 from ofox_middleware.litellm_pool import Pool
 from ofox_middleware.litellm_routed import Routed, current_routed
 from ofox_middleware.litellm_setup import make_router, proxy_router, serve_console, share_health, watch_config
@@ -81,6 +82,8 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
             self.pools.append(self.proxy_pool)
         share_health(self.router)
         watch_config(self.router)
+        if self.routes:
+            fit_timeouts(proxy_router(), lambda: self.router, lambda: self.ledger)
         call = events.call_of(data.get("litellm_logging_obj"))
         if call is not None:
             call.own_timeout = any(data.get(name) is not None for name in ("timeout", "stream_timeout"))
@@ -107,12 +110,14 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
     ) -> AsyncIterator[Any]:
         call, routed = events.call_of(request_data.get("litellm_logging_obj")), Routed.of(request_data)
         frames: FrameStamper | None = None
-        finished = False
+        spoken = finished = False
         status: int | None = None
         try:
             async for chunk in response:
-                if call is not None:
-                    self.ledger.first_token(call)
+                if not spoken and not says_nothing(chunk):
+                    spoken = True
+                    if call is not None:
+                        self.ledger.first_token(call)
                 if routed is None:
                     yield chunk
                     continue
@@ -355,6 +360,7 @@ def attach(router: Any, smart_router: SmartRouter | None = None) -> OfoxLogger:
         _listen()
     logger = ofox if smart_router is None else watch(smart_router)
     pool = attach_router(router, logger, lambda: logger.router)
+    fit_timeouts(router, lambda: logger.router, lambda: logger.ledger)
     if pool is not None:
         logger.pools.append(pool)
     return logger

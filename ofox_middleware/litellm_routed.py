@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, SupportsIndex
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware.failures import is_failure
+from ofox_middleware.health import HealthBook
 from ofox_middleware.lacks import STATUSES, Lack
 from ofox_middleware.ledger import Call
 from ofox_middleware.router import SmartRouter
@@ -31,15 +32,22 @@ class Routed:
         now: the hop that is being tried, where we know it ourselves.
         stamps: whether answers are stamped where LiteLLM receives them, because no later place sees them.
         fallbacks: the list that LiteLLM was given of the hops after the first; it is read again after each failure.
+        patient: whether the caller left time-outs and fallbacks to us.
     """
 
     __slots__ = (
         "_first_byte", "_lacks", "_reported", "_started", "calls", "decision", "fallbacks", "free", "hops", "now",
-        "stamps", "tried",
+        "patient", "stamps", "tried",
     )  # fmt: skip
 
     def __init__(
-        self, decision: Decision, hops: tuple[str, ...], free: frozenset[str] = frozenset(), *, stamps: bool = False
+        self,
+        decision: Decision,
+        hops: tuple[str, ...],
+        free: frozenset[str] = frozenset(),
+        *,
+        stamps: bool = False,
+        patient: bool = False,
     ) -> None:
         self.decision = decision
         self.hops = hops
@@ -47,6 +55,7 @@ class Routed:
         self.stamps = stamps
         self.fallbacks: list[Any] = []
         self._lacks: dict[str, Lack | None] = {}
+        self.patient = patient
         self.calls: list[Call] = []
         self.now: str | None = None
         self.tried: list[str] = []
@@ -115,9 +124,10 @@ class Routed:
         """Leaves in LiteLLM's list only what is worth trying after ``name``: LiteLLM goes on after any error."""
         if not self.fallbacks or name not in self.hops:
             return
-        tried = self.hops.index(name)
-        worth = set(self.worth_trying(router, name, error, self.hops[tried + 1 :]))
-        kept = [at for at, other in enumerate(self.hops[1:]) if at < tried or other in worth]
+        # Not those after it in the list: hops are taken in the order of their health.
+        waiting = [other for other in self.hops[1:] if other != name and other not in self.tried]
+        worth = set(self.worth_trying(router, name, error, waiting))
+        kept = [at for at, other in enumerate(self.hops[1:]) if other not in waiting or other in worth]
         self.fallbacks[:] = [self.fallbacks[at] for at in kept]
         self.hops = (self.hops[0], *(self.hops[at + 1] for at in kept))
 
@@ -126,6 +136,10 @@ class Routed:
         for call in self.calls:
             if call.end is not None:
                 call.end()
+
+    def spent_s(self) -> float:
+        """Seconds since the decision."""
+        return time.monotonic() - self._started
 
     def first_byte(self) -> None:
         """The caller gets the first piece of a stream."""
@@ -159,7 +173,7 @@ class Routed:
                 status=status,
                 attempts=tuple(self.tried),
                 ttft_s=None if self._first_byte is None else self._first_byte - self._started,
-                total_s=time.monotonic() - self._started,
+                total_s=self.spent_s(),
                 output_tokens=None if response is None else events.output_tokens(response),
                 cost_usd=float(cost) if isinstance(cost, (int, float)) else None,
             )
@@ -176,19 +190,57 @@ def hops(decision: Decision, max_attempts: int) -> tuple[str, ...]:
     return decision.ranking[: max_attempts if decision.fallback else 1]
 
 
+def leaves_to_us(given: Mapping[str, Any]) -> bool:
+    """Whether a request names neither time-outs nor fallbacks of its own. To be asked before ours are put in."""
+    return all(given.get(name) is None for name in ("timeout", "request_timeout", "stream_timeout", "fallbacks"))
+
+
 def card_params(decision: Decision, names: tuple[str, ...], given: Mapping[str, Any]) -> frozenset[str]:
     """Parameters that the cards of ``names`` may set: those that the caller left open."""
     stated = {param for name in names for param in decision.targets[name].params}
     return frozenset(param for param in stated if given.get(param) is None)
 
 
-def fallback_entries(decision: Decision, names: tuple[str, ...], free: frozenset[str]) -> list[Any]:
+class Hops(list[Any]):
+    """Fallbacks as LiteLLM takes them: names, or groups with parameters.
+
+    LiteLLM goes through them anew after each failure. Those whose breaker is closed by then come first, in the order
+    of the ranking; a request that has waited for a model that hangs must not go on to one that has failed meanwhile.
+    None is ever left out, and a copy that is no longer of this class is merely an ordinary list.
+    """
+
+    def __init__(self, entries: Sequence[Any], facts: Sequence[ModelFacts], health: HealthBook) -> None:
+        super().__init__(entries)
+        self._names = {id(entry): each.name for entry, each in zip(entries, facts, strict=True)}
+        self._health = health
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(sorted(super().__iter__(), key=self._has_tripped))
+
+    def _has_tripped(self, entry: Any) -> bool:
+        name = self._names.get(id(entry))
+        return name is not None and self._health.tripped(name)
+
+    def __copy__(self) -> Hops:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Hops:
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return list, (self[:],)
+
+
+def fallback_entries(decision: Decision, names: tuple[str, ...], free: frozenset[str], health: HealthBook) -> list[Any]:
     """``names`` as LiteLLM's client-side fallbacks.
 
     LiteLLM carries one hop's parameters into the next, so each hop names every parameter that any card sets, with
     ``None`` where its own card has none.
     """
     targets = [decision.targets[name] for name in names]
-    if not free:
-        return [facts.model for facts in targets]
-    return [{"model": facts.model, **{param: facts.params.get(param) for param in sorted(free)}} for facts in targets]
+    entries: list[Any] = [facts.model for facts in targets]
+    if free:
+        entries = [
+            {"model": facts.model, **{param: facts.params.get(param) for param in sorted(free)}} for facts in targets
+        ]
+    return Hops(entries, targets, health)

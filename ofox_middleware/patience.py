@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ofox_middleware.health import HealthBook
+from ofox_middleware.settings import Settings
 from ofox_middleware.types import Decision, ModelFacts
 
 SLACK: Final = 3.0
@@ -49,3 +50,29 @@ def first_byte_s(health: HealthBook, facts: ModelFacts, decision: Decision, fiel
         wait_s += SLACK * max(limits) * view.s_per_token
     least_s = LEAST_S if view.state == "closed" else PROBE_S
     return max(least_s, wait_s) + decision.input_tokens / PREFILL_TOKENS_PER_S
+
+
+def silence_s(
+    settings: Settings,
+    health: HealthBook,
+    facts: ModelFacts,
+    decision: Decision,
+    fields: Mapping[str, Any],
+    *,
+    spent_s: float,
+    another: bool,
+) -> float | None:
+    """Seconds that an attempt may stay silent, ``None`` for no limit.
+
+    Args:
+        settings: the limits that the operator has set.
+        health, facts, decision, fields: as for :func:`first_byte_s`.
+        spent_s: seconds that the request has taken before this attempt.
+        another: another model may be tried after it; without one, only the time for all attempts counts.
+    """
+    total_s = settings.total_timeout_s
+    left_s = None if total_s is None else max(0.0, total_s - spent_s)
+    if not another:
+        return left_s
+    limits = (settings.first_byte_timeout_s, first_byte_s(health, facts, decision, fields), left_s)
+    return min(limit for limit in limits if limit is not None)

@@ -1,0 +1,186 @@
+"""Time-outs in a ``litellm.Router`` that fit the model: how long an async attempt at a routed request may be silent.
+
+LiteLLM has one time-out for all models, and it also limits the pauses within a stream, so it cannot be short. Here an
+attempt that says nothing for longer than is usual for its model is cancelled, and LiteLLM falls back as from a time-out
+of its own. Whoever set a time-out or fallbacks in the request keeps them, and the last hop is given all the time there
+is. LiteLLM reports nothing of an attempt that is cancelled, so the attempt's end is put into the ledger here.
+
+The two methods that are wrapped are LiteLLM's own business. Where a release has others, its time-outs are all there is.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio
+import litellm
+
+from ofox_middleware import litellm_events as events
+from ofox_middleware import sniff
+from ofox_middleware.ledger import Ledger
+from ofox_middleware.litellm_routed import Routed, current_routed
+from ofox_middleware.patience import silence_s
+from ofox_middleware.router import SmartRouter
+from ofox_middleware.types import ModelFacts
+
+_MARK: Final = "_ofox_patience"
+
+
+@dataclass(slots=True)
+class Brain:
+    """Whose health and settings count, and where attempts are noted; asked anew for every attempt."""
+
+    router: Callable[[], SmartRouter]
+    ledger: Callable[[], Ledger]
+
+
+@dataclass(slots=True)
+class Watched:
+    """An attempt whose silence is limited.
+
+    Attributes:
+        routed: the request.
+        facts: the candidate that is tried.
+        until: when it must have said something, on the clock of ``time.monotonic``.
+        ledger: where its end is noted.
+    """
+
+    routed: Routed
+    facts: ModelFacts
+    until: float
+    ledger: Ledger
+
+    def left_s(self) -> float:
+        """Seconds that it may still stay silent."""
+        return max(0.0, self.until - time.monotonic())
+
+    def expired(self) -> litellm.Timeout:
+        """Closes the attempt as failed, and makes LiteLLM's error of it."""
+        for call in self.routed.calls[-1:]:
+            self.ledger.fail(call, None, status=None)
+        return litellm.Timeout(
+            message=f"{self.facts.name} was silent for longer than usual.",
+            model=self.facts.model,
+            llm_provider=self.facts.provider,
+        )
+
+
+_watched: ContextVar[Watched | None] = ContextVar("ofox_watched", default=None)
+
+
+def fit_timeouts(router: Any, brain: Callable[[], SmartRouter], ledger: Callable[[], Ledger]) -> None:
+    """Makes the attempts of ``router``, a ``litellm.Router`` or ``None``, keep to what is usual for their models.
+
+    Doing so twice is doing it once; the last ``brain`` and ``ledger`` count.
+    """
+    if router is None:
+        return
+    fitted = getattr(router, _MARK, None)
+    if isinstance(fitted, Brain):
+        fitted.router, fitted.ledger = brain, ledger
+        return
+    make_call, streaming = getattr(router, "make_call", None), getattr(router, "_acompletion_streaming_iterator", None)
+    if make_call is None:
+        return
+    fitted = Brain(brain, ledger)
+
+    @functools.wraps(make_call)
+    async def in_time(original_function: Any, *args: Any, **kwargs: Any) -> Any:
+        watched = _watch(kwargs, fitted)
+        token = _watched.set(watched)
+        try:
+            if watched is None:
+                return await make_call(original_function, *args, **kwargs)
+            with anyio.move_on_after(watched.left_s()):
+                return await make_call(original_function, *args, **kwargs)
+            raise watched.expired()
+        finally:
+            _watched.reset(token)
+
+    @functools.wraps(streaming or make_call)
+    async def beginning_in_time(model_response: Any, *args: Any, **kwargs: Any) -> Any:
+        watched = _watched.get()
+        inner = model_response if watched is None else _Prompt(model_response, watched)
+        return await streaming(inner, *args, **kwargs)  # type: ignore[misc]
+
+    setattr(router, _MARK, fitted)
+    router.make_call = in_time
+    if streaming is not None:
+        router._acompletion_streaming_iterator = beginning_in_time
+
+
+def _watch(kwargs: Mapping[str, Any], brain: Brain) -> Watched | None:
+    routed = Routed.of(kwargs) or current_routed.get()
+    if routed is None or not routed.patient:
+        return None
+    group = str(kwargs.get("model") or "")
+    depth = kwargs.get("fallback_depth")
+    facts = routed.target(events.Start(group, group, None, depth if isinstance(depth, int) else 0, kwargs))
+    if facts is None:
+        return None
+    router = brain.router()
+    limit_s = silence_s(
+        router.settings,
+        router.health,
+        facts,
+        routed.decision,
+        kwargs,
+        spent_s=routed.spent_s(),
+        another=any(name != facts.name and name not in routed.tried for name in routed.hops),
+    )
+    return None if limit_s is None else Watched(routed, facts, time.monotonic() + limit_s, brain.ledger())
+
+
+class _Prompt:
+    """A LiteLLM stream that must say something in time. Everything else is the inner stream's."""
+
+    def __init__(self, inner: Any, watched: Watched) -> None:
+        self._inner = inner
+        self._watched: Watched | None = watched
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __aiter__(self) -> _Prompt:
+        return self
+
+    async def __anext__(self) -> Any:
+        watched = self._watched
+        if watched is None:
+            return await self._inner.__anext__()
+        with anyio.move_on_after(watched.left_s()):
+            chunk = await self._inner.__anext__()
+            if not says_nothing(chunk):
+                self._watched = None
+            return chunk
+        error = watched.expired()
+        raise litellm.exceptions.MidStreamFallbackError(
+            message=error.message,
+            model=error.model,
+            llm_provider=error.llm_provider or "",
+            original_exception=error,
+            is_pre_first_chunk=True,
+        )
+
+
+def says_nothing(chunk: Any) -> bool:
+    """Whether a chunk of a LiteLLM stream holds only what comes before a model has said anything."""
+    if isinstance(chunk, (bytes, str)):
+        return sniff.says_nothing(chunk.encode() if isinstance(chunk, str) else chunk)
+    choices = getattr(chunk, "choices", None)
+    if not isinstance(choices, list) or getattr(chunk, "usage", None):
+        return False
+    return all(_is_unspoken(choice) for choice in choices)
+
+
+def _is_unspoken(choice: Any) -> bool:
+    if getattr(choice, "finish_reason", None) or getattr(choice, "text", None):
+        return False
+    delta = getattr(choice, "delta", None)
+    given = delta if isinstance(delta, Mapping) or delta is None else delta.model_dump()
+    return isinstance(given, Mapping) and not any(value for name, value in given.items() if name != "role")
