@@ -7,6 +7,7 @@ middleware, and so that an attempt costs no task. What cancels it here is a time
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from ofox_middleware.replay import Client
@@ -14,6 +15,40 @@ from ofox_middleware.replay import Client
 WATCH_AFTER_S: Final = 0.05
 """Listening for the client to leave begins this long after dispatch (seconds): it takes a task, which a quick answer
 should not pay for."""
+
+
+LATE_S: Final = 0.1
+"""A timer that fires later than this was held up by the loop itself (seconds)."""
+
+
+class Countdown:
+    """Calls back after ``seconds`` of silence. What the event loop was itself late by does not count as silence: while
+    it is held up, nobody hears an answer that has come. The time is doubled at most.
+    """
+
+    __slots__ = ("_due_at", "_expire", "_extra_s", "_handle", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, expire: Callable[[], object]) -> None:
+        self._loop = loop
+        self._expire = expire
+        self._extra_s = seconds
+        self._start(seconds)
+
+    def cancel(self) -> None:
+        """Ends it."""
+        self._handle.cancel()
+
+    def _start(self, seconds: float) -> None:
+        self._due_at = self._loop.time() + seconds
+        self._handle = self._loop.call_at(self._due_at, self._due)
+
+    def _due(self) -> None:
+        late_s = min(self._loop.time() - self._due_at, self._extra_s)
+        if late_s <= LATE_S:
+            self._expire()
+            return
+        self._extra_s -= late_s
+        self._start(late_s)
 
 
 class Guard:
@@ -32,7 +67,7 @@ class Guard:
         self._task: asyncio.Task[Any] = task
         self._loop = task.get_loop()
         self._client = client
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: asyncio.TimerHandle | Countdown | None = None
         self._timeout_s: float | None = None
         self._before = 0
         self._only_ours: bool | None = None
@@ -42,7 +77,7 @@ class Guard:
         # Python 3.10 does not count cancellations.
         self._before = getattr(self._task, "cancelling", int)()
         if timeout_s is not None and timeout_s <= WATCH_AFTER_S:
-            self._handle = self._loop.call_later(max(0.0, timeout_s), self._expire)
+            self._handle = Countdown(self._loop, max(0.0, timeout_s), self._expire)
             return
         self._timeout_s = timeout_s
         self._handle = self._loop.call_later(WATCH_AFTER_S, self._watch)
@@ -70,7 +105,7 @@ class Guard:
     def _watch(self) -> None:
         self._handle = None
         if self._timeout_s is not None:
-            self._handle = self._loop.call_later(self._timeout_s - WATCH_AFTER_S, self._expire)
+            self._handle = Countdown(self._loop, self._timeout_s - WATCH_AFTER_S, self._expire)
         self._client.watch(self._client_left)
 
     def _expire(self) -> None:

@@ -10,9 +10,11 @@ The two methods that are wrapped are LiteLLM's own business. Where a release has
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +24,7 @@ import litellm
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware import sniff
+from ofox_middleware.guard import Countdown
 from ofox_middleware.ledger import Ledger
 from ofox_middleware.litellm_routed import Routed, current_routed
 from ofox_middleware.patience import silence_s
@@ -55,9 +58,16 @@ class Watched:
     until: float
     ledger: Ledger
 
-    def left_s(self) -> float:
-        """Seconds that it may still stay silent."""
-        return max(0.0, self.until - time.monotonic())
+    @contextlib.contextmanager
+    def limit(self) -> Iterator[None]:
+        """Cancels what runs within it when the attempt has been silent for too long."""
+        left_s = max(0.0, self.until - time.monotonic())
+        with anyio.CancelScope() as scope:
+            countdown = Countdown(asyncio.get_running_loop(), left_s, scope.cancel)
+            try:
+                yield
+            finally:
+                countdown.cancel()
 
     def expired(self) -> litellm.Timeout:
         """Closes the attempt as failed, and makes LiteLLM's error of it."""
@@ -96,7 +106,7 @@ def fit_timeouts(router: Any, brain: Callable[[], SmartRouter], ledger: Callable
         try:
             if watched is None:
                 return await make_call(original_function, *args, **kwargs)
-            with anyio.move_on_after(watched.left_s()):
+            with watched.limit():
                 return await make_call(original_function, *args, **kwargs)
             raise watched.expired()
         finally:
@@ -153,7 +163,7 @@ class _Prompt:
         watched = self._watched
         if watched is None:
             return await self._inner.__anext__()
-        with anyio.move_on_after(watched.left_s()):
+        with watched.limit():
             chunk = await self._inner.__anext__()
             if not says_nothing(chunk):
                 self._watched = None

@@ -30,6 +30,8 @@ class Behaviour:
     retry_after: str | None = None
     delay_s: float = 0.0
     hang: bool = False
+    stall: bool = False
+    """Streams: silence after a first chunk without content."""
     break_after: int | None = None
     """Streams: an error frame after this many content chunks."""
     chunk_delay_s: float = 0.0
@@ -165,6 +167,11 @@ async def _frames(kind: str, body: dict[str, Any], how: Behaviour) -> AsyncItera
     maker = {"chat/completions": _chat_frames, "completions": _text_frames, "messages": _message_frames}
     frames = maker.get(kind, _response_frames)(body)
     contents = 0
+    if how.stall:
+        choice = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
+        yield _data({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": _model(body),
+                     "choices": [choice]})  # fmt: skip
+        await asyncio.sleep(3600)
     for content, frame in frames:
         if content:
             if how.break_after is not None and contents >= how.break_after:

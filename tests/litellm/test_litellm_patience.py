@@ -1,0 +1,232 @@
+"""Attempts that stay silent, and hops that are chosen when they are made: a `litellm.Router` and a real proxy."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from typing import Any
+
+import litellm
+import pytest
+from litellm.types.utils import Delta, ModelResponseStream, StreamingChoices
+
+from ofox_middleware.health import HealthBook
+from ofox_middleware.litellm_patience import fit_timeouts, says_nothing
+from ofox_middleware.litellm_routed import Hops, leaves_to_us
+from ofox_middleware.router import SmartRouter
+from ofox_middleware.types import ModelFacts
+from tests.litellm.conftest import chat, routing
+from tests.litellm.proxy import Proxy
+from tests.litellm.test_sdk import ASK, COST, TEXT, brain, counts, router, run
+from tests.litellm.upstream import Upstream
+
+__all__ = ["brain", "router"]  # fixtures
+
+pytestmark = pytest.mark.filterwarnings("default")  # LiteLLM's own warnings are not ours to mend
+NAMES = ("cheap", "mid", "dear")
+
+
+def know(brain: SmartRouter, name: str = "cheap") -> None:
+    """Makes `name` known for quick answers, so that two seconds of silence are long."""
+    for _ in range(30):
+        brain.health.record_success(name, ttft_s=0.1, total_s=0.3, output_tokens=30)
+
+
+async def text_of(stream: Any) -> str:
+    return "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
+
+
+# --- silence
+
+
+@pytest.mark.parametrize("how", ["hang", "stall"])
+def test_a_silent_stream_is_given_up_by_what_is_usual(
+    router: Any, brain: SmartRouter, upstream: Upstream, how: str
+) -> None:
+    """A stream that never says anything is cancelled, and the next model answers: one failure, nothing in flight."""
+    know(brain)
+    upstream.behave("prov-cheap", **{how: True})
+
+    async def main() -> tuple[str, str]:
+        stream = await router.acompletion(model="auto", messages=ASK, stream=True, **COST)
+        return await text_of(stream), stream.model
+
+    assert run(main, brain)[0] == TEXT
+    assert upstream.models()[0] == "prov-cheap"
+    assert len(upstream.models()) == 2
+    assert counts(brain, "cheap") == (30, 1)
+    assert brain.health.in_flight() == 0
+
+
+def test_a_silent_plain_call_of_known_length_is_given_up(router: Any, brain: SmartRouter, upstream: Upstream) -> None:
+    """With a limit on its length, an answer in one piece has a usual time too."""
+    know(brain)
+    upstream.behave("prov-cheap", hang=True)
+
+    async def main() -> Any:
+        return await router.acompletion(model="auto", messages=ASK, max_tokens=20, **COST)
+
+    answer = run(main, brain)
+    assert answer.model != "cheap"
+    assert counts(brain, "cheap") == (30, 1)
+    assert counts(brain, answer.model) == (1, 0)
+
+
+def test_the_last_hop_gets_all_the_time_there_is(router: Any, brain: SmartRouter, upstream: Upstream) -> None:
+    """Where no other model is left, a slow answer is waited for."""
+    know(brain)
+    upstream.behave("prov-cheap", delay_s=2.6)
+
+    async def main() -> Any:
+        config = {"model_routing_config": {"preference": "cost", "models": ["cheap"]}}
+        return await text_of(await router.acompletion(model="auto", messages=ASK, stream=True, **config))
+
+    assert run(main, brain) == TEXT
+    assert counts(brain, "cheap") == (31, 0)
+
+
+def test_a_slow_stream_that_has_begun_goes_on(router: Any, brain: SmartRouter, upstream: Upstream) -> None:
+    """Pauses within a stream are not limited: only its beginning is."""
+    know(brain)
+    upstream.behave("prov-cheap", chunk_delay_s=0.5)
+
+    async def main() -> str:
+        return await text_of(await router.acompletion(model="auto", messages=ASK, stream=True, **COST))
+
+    assert run(main, brain) == TEXT
+    assert upstream.models() == ["prov-cheap"]
+
+
+@pytest.mark.parametrize("given", [{"timeout": 9}, {"stream_timeout": 9}, {"request_timeout": 9}, {"fallbacks": []}])
+def test_what_the_caller_set_stays(given: dict[str, Any]) -> None:
+    """Time-outs and fallbacks of the request's own are not ours to shorten."""
+    assert not leaves_to_us({"model": "auto", **given})
+    assert leaves_to_us({"model": "auto", "timeout": None})
+
+
+def test_a_router_is_fitted_once(router: Any, brain: SmartRouter) -> None:
+    """Attaching again, or being seen by the proxy's hook again, wraps nothing twice; no router is no error."""
+    before = router.make_call
+    fit_timeouts(router, lambda: brain, lambda: pytest.fail("not asked"))
+    assert router.make_call is before
+    fit_timeouts(None, lambda: brain, lambda: pytest.fail("not asked"))
+    fit_timeouts(object(), lambda: brain, lambda: pytest.fail("not asked"))
+
+
+def test_requests_that_were_not_routed_are_left_alone(router: Any, brain: SmartRouter, upstream: Upstream) -> None:
+    """A request that names its model has LiteLLM's time-out and no other."""
+    know(brain)
+    upstream.behave("prov-cheap", delay_s=2.6)
+
+    async def main() -> Any:
+        return await router.acompletion(model="cheap", messages=ASK, max_tokens=20)
+
+    assert run(main, brain).choices[0].message.content == TEXT
+    assert upstream.models() == ["prov-cheap"]
+
+
+def chunk(**delta: Any) -> ModelResponseStream:
+    finish = delta.pop("finish_reason", None)
+    return ModelResponseStream(choices=[StreamingChoices(index=0, finish_reason=finish, delta=Delta(**delta))])
+
+
+@pytest.mark.parametrize(
+    ("piece", "silent"),
+    [
+        (chunk(role="assistant", content=""), True),
+        (chunk(role="assistant", content="The"), False),
+        (chunk(content="", reasoning_content="Hm"), False),
+        (chunk(content=None, finish_reason="stop"), False),
+        (b'event: message_start\ndata: {"type": "message_start"}\n\n', True),
+        ('data: {"choices": [{"delta": {"content": "x"}}]}\n\n', False),
+        (litellm.ModelResponse(), False),
+        ({"anything": "else"}, False),
+    ],
+)
+def test_what_says_something(piece: Any, silent: bool) -> None:
+    """A role, a ping and an announcement are no sign of life; whatever is not known to be one of these is."""
+    assert says_nothing(piece) is silent
+
+
+# --- hops
+
+
+def hops(health: HealthBook) -> Hops:
+    return Hops(list(NAMES), [ModelFacts(name, name, "house") for name in NAMES], health)
+
+
+def trip(health: HealthBook, name: str) -> None:
+    for _ in range(5):
+        health.record_failure(name, status=503)
+
+
+def test_hops_go_to_models_that_are_well_first() -> None:
+    """The order is asked when it is needed: tripped models come last, and none is left out."""
+    health = HealthBook()
+    made = hops(health)
+    assert list(made) == ["cheap", "mid", "dear"]
+    trip(health, "cheap")
+    assert list(made) == ["mid", "dear", "cheap"]
+    trip(health, "mid")
+    trip(health, "dear")
+    assert list(made) == ["cheap", "mid", "dear"]
+
+
+def test_copies_of_hops_do_no_harm() -> None:
+    """Shallow and deep copies stay alive; what is stored or logged is an ordinary list."""
+    health = HealthBook()
+    made = hops(health)
+    trip(health, "cheap")
+    assert list(copy.copy(made)) == list(copy.deepcopy(made)) == ["mid", "dear", "cheap"]
+    assert type(pickle.loads(pickle.dumps(made))) is list
+    assert sorted(json.loads(json.dumps(made))) == sorted(NAMES)
+    made.append("other")
+    assert list(made) == [*NAMES, "other"]
+
+
+def test_a_hop_after_a_long_wait_passes_over_what_has_tripped(
+    router: Any, brain: SmartRouter, upstream: Upstream
+) -> None:
+    """A model that trips while the pick is silent is not tried after it."""
+    know(brain)
+    upstream.behave("prov-cheap", hang=True)
+
+    async def main() -> Any:
+        asked = await router.acompletion(model="auto", messages=ASK, stream=True, **COST)
+        return await text_of(asked)
+
+    ranking: list[str] = []
+    decide = brain.decide
+
+    def deciding(*args: Any, **options: Any) -> Any:
+        decision = decide(*args, **options)
+        ranking.extend(decision.ranking)
+        trip(brain.health, decision.ranking[1])
+        return decision
+
+    brain.decide = deciding  # type: ignore[method-assign]
+    assert run(main, brain) == TEXT
+    assert upstream.models() == [f"prov-{ranking[0]}", f"prov-{ranking[2]}"]
+
+
+# --- in a proxy
+
+
+@pytest.mark.proxy
+@pytest.mark.parametrize("how", ["hang", "stall"])
+def test_a_proxy_gives_up_what_is_silent(proxy: Proxy, upstream: Upstream, how: str) -> None:
+    """In a real proxy a silent stream is answered by the next model, once, and nothing stays in flight."""
+    body = chat(stream=True, **routing(preference="cost"))
+    for _ in range(22):
+        assert proxy.post("/v1/chat/completions", body).status_code == 200
+    proxy.settled()
+    upstream.reset()
+    upstream.behave("prov-cheap", **{how: True})
+    answer = proxy.post("/v1/chat/completions", body)
+    assert answer.status_code == 200
+    assert answer.text.count("[DONE]") == 1
+    assert len(upstream.models()) == 2
+    view = proxy.settled()
+    assert view["in_flight"] == 0
+    assert view["health"]["cheap"]["failed"] == 1
