@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export LITELLM_LOCAL_MODEL_COST_MAP ?= True
 
-.PHONY: help demo tour test cover lint types format bench-speed bench-quality bench-arena bench-simulation bench-tokens tables constraints clean
+.PHONY: help demo tour test cover lint types format bench-speed bench-proxy bench-quality bench-arena bench-simulation bench-tokens tables constraints clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,9 @@ format: .venv/ready
 bench-speed: .venv/ready  ## what a decision and a request cost, beside LiteLLM's router and the bare app; 12 minutes
 	@command -v wrk >/dev/null || echo "without wrk (apt-get install wrk) the part through uvicorn is left out"
 	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+bench-proxy: .venv/ready  ## throughput of the LiteLLM proxy with auto, beside the model named and LiteLLM's own auto router
+	$(BIN)/python -m benchmarks.speed.proxy $(ARGS)
 
 bench-quality: .venv/ready  ## routing quality on public data, beside the peers
 	$(BIN)/pip install -q -c constraints.txt -e ".[bench]"

@@ -127,8 +127,8 @@ class Ledger:
         return self._health.begin(facts.name, deployment, prior=(facts.ttft_s, facts.s_per_token))
 
     def first_token(self, call: Call) -> None:
-        """The answer's first piece went by."""
-        if call.attempts:
+        """A piece of the answer went by; all but an attempt's first are free."""
+        if call.attempts and call.attempts[-1].lease.ttft_s is None:
             call.attempts[-1].lease.first_token()
 
     def succeed(

@@ -38,8 +38,16 @@ METHODS: Final = {
     "aresponses": ("/v1/responses", "input"),
     "anthropic_messages": ("/v1/messages", "messages"),
     "aanthropic_messages": ("/v1/messages", "messages"),
+    "schedule_acompletion": ("/v1/chat/completions", "messages"),
 }
 """Methods that are wrapped: the path that tells the request's shape, and their second positional argument."""
+
+OTHERS: Final = (
+    "embedding", "aembedding", "image_generation", "aimage_generation", "aimage_edit", "aspeech", "atranscription",
+    "amoderation", "arerank", "acreate_batch", "ocr", "aocr", "video_generation", "avideo_generation",
+    "generate_content", "agenerate_content", "generate_content_stream", "agenerate_content_stream",
+)  # fmt: skip
+"""Methods that take a model and are not routed: LiteLLM would look for a deployment that is called ``auto``."""
 
 _MARK: Final = "_ofox_attached"
 BrainOf = Callable[[], SmartRouter]
@@ -59,21 +67,52 @@ def attach_router(router: Any, owner: object, brain: BrainOf) -> Pool | None:
         return None
     # The pool outlives the router in the plugin's list, so it must not hold it.
     pool = Pool(weakref.ref(router))
-    for name, (path, second) in METHODS.items():
+    for name in (*METHODS, *OTHERS):
         method = getattr(router, name, None)
         if method is None:
             continue
         method = getattr(method, "__wrapped__", method) if getattr(router, _MARK, None) else method
-        wrap = _async_method if inspect.iscoroutinefunction(inspect.unwrap(method)) else _sync_method
-        setattr(router, name, wrap(method, path, second, pool, brain))
+        is_async = inspect.iscoroutinefunction(inspect.unwrap(method))
+        if name in METHODS:
+            path, second = METHODS[name]
+            wrapped = (_async_method if is_async else _sync_method)(method, path, second, pool, brain)
+        else:
+            wrapped = (_async_other if is_async else _sync_other)(method, brain)
+        setattr(router, name, wrapped)
     setattr(router, _MARK, owner)
     return pool
 
 
-def _sync_method(method: Callable[..., Any], path: str, second: str, pool: Pool, brain: BrainOf) -> Any:
+def _sync_other(method: Callable[..., Any], brain: BrainOf) -> Any:
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
-        args, kwargs = _named(args, kwargs, second)
+        _refuse_auto(args, kwargs, brain())
+        return method(*args, **kwargs)
+
+    return call
+
+
+def _async_other(method: Callable[..., Any], brain: BrainOf) -> Any:
+    @functools.wraps(method)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        _refuse_auto(args, kwargs, brain())
+        return await method(*args, **kwargs)
+
+    return call
+
+
+def _refuse_auto(args: tuple[Any, ...], kwargs: dict[str, Any], brain: SmartRouter) -> None:
+    kwargs.pop("model_routing_config", None)
+    if brain.is_auto(args[0] if args else kwargs.get("model")):
+        raise events.refusal(events.not_chat())
+
+
+def _sync_method(method: Callable[..., Any], path: str, second: str, pool: Pool, brain: BrainOf) -> Any:
+    names = _positional(method, second)
+
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = _named(args, kwargs, names)
         routed = _route(kwargs, path, pool, brain())
         if routed is None:
             return method(*args, **kwargs)
@@ -90,9 +129,11 @@ def _sync_method(method: Callable[..., Any], path: str, second: str, pool: Pool,
 
 
 def _async_method(method: Callable[..., Any], path: str, second: str, pool: Pool, brain: BrainOf) -> Any:
+    names = _positional(method, second)
+
     @functools.wraps(method)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        args, kwargs = _named(args, kwargs, second)
+        args, kwargs = _named(args, kwargs, names)
         routed = _route(kwargs, path, pool, brain())
         if routed is None:
             return await method(*args, **kwargs)
@@ -111,10 +152,20 @@ def _async_method(method: Callable[..., Any], path: str, second: str, pool: Pool
     return call
 
 
-def _named(args: tuple[Any, ...], kwargs: dict[str, Any], second: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The first two positional arguments under their names; LiteLLM's methods agree on those."""
-    given = dict(zip(("model", second), args, strict=False))
-    return args[2:], {**given, **kwargs}
+def _positional(method: Callable[..., Any], second: str) -> tuple[str, ...]:
+    """What the positional arguments of ``method`` are called. Some of LiteLLM's methods do not say; the first two are
+    the same everywhere."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    stated = [found.name for found in inspect.signature(method).parameters.values() if found.kind in kinds]
+    return tuple(stated) if stated[:2] == ["model", second] else ("model", second)
+
+
+def _named(
+    args: tuple[Any, ...], kwargs: dict[str, Any], names: tuple[str, ...]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The positional arguments under their names, and those that have none."""
+    given = dict(zip(names, args, strict=False))
+    return args[len(names) :], {**given, **kwargs}
 
 
 def _route(kwargs: dict[str, Any], path: str, pool: Pool, brain: SmartRouter) -> Routed | None:

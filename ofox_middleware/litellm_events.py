@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import litellm
 
-from ofox_middleware.errors import OfoxError
+from ofox_middleware.errors import InvalidRequest, OfoxError
 from ofox_middleware.health import retry_after_s
 from ofox_middleware.ledger import Call, Ledger
 
@@ -165,6 +165,16 @@ def client_left(details: Mapping[str, Any]) -> bool:
     error = payload.get("error_information") if isinstance(payload, Mapping) else None
     code = error.get("error_code") if isinstance(error, Mapping) else None
     return str(code) == "499" or status_of(details.get("exception")) == 499
+
+
+def not_chat() -> InvalidRequest:
+    """What an auto model is told on an endpoint that is not routed."""
+    return InvalidRequest(
+        "`auto` chooses among chat models: use it with /v1/chat/completions, /v1/completions, /v1/responses or "
+        "/v1/messages.",
+        param="model",
+        code="unsupported_endpoint",
+    )
 
 
 def refusal(error: OfoxError, model: object = "auto") -> Exception:

@@ -38,6 +38,10 @@ async def route(
         Refusal: the request cannot be routed; the proxy answers with its status.
     """
     if not brain.is_auto(data.get("model")):
+        if _among_several(brain, data.get("model")):
+            raise proxy.Refusal(
+                InvalidRequest("`auto` is one model; it cannot stand in a list of several.", param="model")
+            )
         return data
     try:
         decision, dry = await _decide(brain, data, key, call_type, candidates=candidates, config=config)
@@ -62,12 +66,7 @@ async def _decide(
     """The decision, and whether it was only asked for."""
     path = events.PATHS.get(call_type)
     if path is None:
-        raise InvalidRequest(
-            "`auto` chooses among chat models: use it with /v1/chat/completions, /v1/completions, /v1/responses or "
-            "/v1/messages.",
-            param="model",
-            code="unsupported_endpoint",
-        )
+        raise events.not_chat()
     pool = await proxy.allowed(candidates.facts(brain), key)
     keeper = proxy.keeper_of(data.get("previous_response_id"))
     if keeper is not None:
@@ -123,6 +122,11 @@ def _summary(decision: Decision) -> dict[str, Any]:
         "preference": decision.preference,
         "difficulty": round(decision.difficulty, 4),
     }
+
+
+def _among_several(brain: SmartRouter, model: object) -> bool:
+    """Whether ``model`` is LiteLLM's list of models that all answer, and an auto one is among them."""
+    return isinstance(model, str) and "," in model and any(brain.is_auto(name.strip()) for name in model.split(","))
 
 
 def _asks_dry_run(data: Mapping[str, Any]) -> bool:

@@ -24,7 +24,7 @@ from litellm.integrations.custom_logger import CustomLogger
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware import litellm_plain, plugin_state
-from ofox_middleware.errors import InvalidRequest, OfoxError
+from ofox_middleware.errors import OfoxError
 from ofox_middleware.ledger import Call, Ledger
 from ofox_middleware.litellm_attach import attach_router
 from ofox_middleware.litellm_patience import fit_timeouts, says_nothing
@@ -109,6 +109,7 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         self, user_api_key_dict: Any, response: Any, request_data: dict[str, Any]
     ) -> AsyncIterator[Any]:
         call, routed = events.call_of(request_data.get("litellm_logging_obj")), Routed.of(request_data)
+        ledger = self.ledger
         frames: FrameStamper | None = None
         spoken = finished = False
         status: int | None = None
@@ -117,7 +118,7 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
                 if not spoken and not says_nothing(chunk):
                     spoken = True
                     if call is not None:
-                        self.ledger.first_token(call)
+                        ledger.first_token(call)
                 if routed is None:
                     yield chunk
                     continue
@@ -136,11 +137,11 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         except Exception as error:
             status = events.status_of(error)
             if call is not None:
-                events.failed(self.ledger, call, None, error)
+                events.failed(ledger, call, None, error)
             raise
         finally:
             if not finished and call is not None:
-                self.ledger.cancel(call)
+                ledger.cancel(call)
             if routed is not None:
                 routed.ended(self.router, ok=finished, status=status)
 
@@ -198,7 +199,7 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         path = events.PATHS.get(call_type)
         call = events.call_of(kwargs.get("litellm_logging_obj"))
         if path is None or call is None:
-            raise InvalidRequest("`auto` chooses among chat models.", param="model", code="unsupported_endpoint")
+            raise events.not_chat()
         decision = self.router.decide({**kwargs, "model_routing_config": config}, path)
         pick = decision.targets[decision.model]
         kwargs["model"] = pick.model

@@ -47,6 +47,8 @@ class Refusal(ProxyException):  # type: ignore[misc]
 
     def __init__(self, error: OfoxError) -> None:
         super().__init__(message=error.message, type=error.type, param=error.param, code=error.status)
+        # Some of LiteLLM's endpoints look for the status here, and answer 500 when there is none.
+        self.status_code = error.status
         self.code = str(error.status)
         self.word = error.code
 

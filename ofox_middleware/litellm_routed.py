@@ -182,6 +182,8 @@ class Routed:
 
 def _header_safe(value: str) -> str:
     """``value`` as a header may carry it: printable ASCII, so that no name can break out of its line."""
+    if value.isascii() and value.isprintable():
+        return value
     return "".join(char if " " <= char <= "~" else "?" for char in value)
 
 

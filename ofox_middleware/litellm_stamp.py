@@ -37,11 +37,18 @@ def stamped_chunk(chunk: Any, name: str) -> Any:
     if not hasattr(chunk, "model_copy"):
         return chunk
     if getattr(chunk, "model", None) is not None:
-        return chunk.model_copy(update={"model": name})
+        return _renamed(chunk, name)
     inner = getattr(chunk, "response", None)
     if inner is not None and hasattr(inner, "model_copy") and getattr(inner, "model", None) is not None:
-        return chunk.model_copy(update={"response": inner.model_copy(update={"model": name})})
+        return chunk.model_copy(update={"response": _renamed(inner, name)})
     return chunk
+
+
+def _renamed(answer: Any, name: str) -> Any:
+    """A copy of a pydantic object that names ``name``, for half the price of ``model_copy(update=...)``."""
+    copied = answer.__copy__()
+    copied.__dict__["model"] = name
+    return copied
 
 
 class FrameStamper:

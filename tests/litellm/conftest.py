@@ -62,7 +62,9 @@ def upstream(provider: Upstream) -> Upstream:
 
 @pytest.fixture(scope="session")
 def proxy_process(provider: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    with running_proxy(config(provider.base_url), tmp_path_factory.mktemp("proxy")) as proxy:
+    # A key, for the endpoints that pass a request through to a provider.
+    keys = {"OPENAI_API_KEY": "sk-upstream", "OPENAI_API_BASE": f"{provider.base_url}/v1"}
+    with running_proxy(config(provider.base_url), tmp_path_factory.mktemp("proxy"), **keys) as proxy:
         yield proxy
 
 

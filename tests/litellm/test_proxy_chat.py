@@ -165,19 +165,6 @@ def test_the_decision_is_in_the_spend_log(proxy: Proxy) -> None:
     assert noted["decision_id"] == answer.headers["x-ofox-decision-id"]
 
 
-def test_other_endpoints_refuse_auto(proxy: Proxy, upstream: Upstream) -> None:
-    """Embeddings and images with `auto` get a clear 400, never a silent pass."""
-    for path, body in (
-        ("/v1/embeddings", {"model": "auto", "input": "x"}),
-        ("/v1/images/generations", {"model": "auto", "prompt": "x"}),
-        ("/v1/moderations", {"model": "auto", "input": "x"}),
-    ):
-        answer = proxy.post(path, body)
-        assert answer.status_code == 400, path
-        assert "chooses among chat models" in answer.json()["error"]["message"], path
-    assert upstream.seen == []
-
-
 def test_raw_stream_frames_hold_no_other_name(proxy: Proxy) -> None:
     """On the wire, no SSE frame names `auto` or the provider's model."""
     answer = proxy.post("/v1/chat/completions", chat(stream=True, stream_options={"include_usage": True}))

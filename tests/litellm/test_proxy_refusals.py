@@ -1,0 +1,114 @@
+"""Endpoints that do not chat: `auto` gets a clear 400 there, never a silent pass, and no provider is asked."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from tests.litellm.conftest import chat
+from tests.litellm.proxy import MASTER_KEY, Proxy
+from tests.litellm.upstream import Upstream
+
+pytestmark = pytest.mark.proxy
+GEMINI = {"contents": [{"role": "user", "parts": [{"text": "Say hi."}]}]}
+BATCH = {"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+MESSAGES = [{"role": "user", "content": "Say hi."}]
+# LiteLLM's handlers of errors of these endpoints need a package that only installations with a database have.
+NO_CHAT = 400 if importlib.util.find_spec("prisma") else 500
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/embeddings", {"model": "auto", "input": "x"}),
+        ("/engines/auto/embeddings", {"input": "x"}),
+        ("/v1/images/generations", {"model": "auto", "prompt": "x"}),
+        ("/v1/moderations", {"model": "auto", "input": "x"}),
+        ("/v1/rerank", {"model": "auto", "query": "x", "documents": ["a"]}),
+        ("/v1/audio/speech", {"model": "auto", "input": "x", "voice": "alloy"}),
+        ("/v1/videos", {"model": "auto", "prompt": "x"}),
+        ("/v1/ocr", {"model": "auto", "document": {"type": "document_url", "document_url": "http://127.0.0.1/x"}}),
+        ("/v1/responses/compact", {"model": "auto", "input": "x"}),
+        ("/v1/realtime/client_secrets", {"session": {"type": "realtime", "model": "auto"}}),
+        ("/v1beta/models/auto:generateContent", GEMINI),
+        ("/v1beta/models/auto:streamGenerateContent", GEMINI),
+        ("/openai/v1/chat/completions", {"model": "auto", "messages": MESSAGES}),
+    ],
+)
+def test_other_endpoints_refuse_auto(proxy: Proxy, upstream: Upstream, path: str, body: dict[str, Any]) -> None:
+    """The message says where `auto` works; passing through to a provider is no way around it."""
+    answer = proxy.post(path, body)
+    assert answer.status_code == 400
+    assert "chooses among chat models" in answer.json()["error"]["message"]
+    assert upstream.seen == []
+
+
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [
+        ("/v1/audio/transcriptions", {"file": ("a.wav", b"RIFF0000WAVE", "audio/wav")}),
+        ("/v1/images/edits", {"image": ("a.png", b"\x89PNG\r\n\x1a\n", "image/png")}),
+    ],
+)
+def test_uploads_refuse_auto(proxy: Proxy, upstream: Upstream, path: str, file: dict[str, Any]) -> None:
+    """Endpoints that take a form."""
+    answer = httpx.post(
+        f"{proxy.base_url}{path}",
+        headers={"authorization": f"Bearer {MASTER_KEY}"},
+        data={"model": "auto", "prompt": "x"},
+        files=file,
+        timeout=30,
+    )
+    assert answer.status_code == 400, answer.text
+    assert "chooses among chat models" in answer.json()["error"]["message"]
+    assert upstream.seen == []
+
+
+def test_batches_refuse_auto(proxy: Proxy, upstream: Upstream) -> None:
+    """Without a database LiteLLM turns every error of this endpoint into a bare 500. In the query it is LiteLLM that
+    finds no credentials for it."""
+    assert proxy.post("/v1/batches", {"model": "auto", **BATCH}).status_code == NO_CHAT
+    assert proxy.probe()["stats"]["refused"] == 1
+    assert proxy.post("/v1/batches?model=auto", BATCH).status_code == NO_CHAT
+    assert upstream.seen == []
+
+
+@pytest.mark.parametrize("model", ["auto,cheap", "cheap,auto", "cheap, auto"])
+def test_auto_cannot_stand_in_a_list_of_models(proxy: Proxy, upstream: Upstream, model: str) -> None:
+    """LiteLLM would answer from all of them, and with an error in place of what `auto` stands for."""
+    answer = proxy.post("/v1/chat/completions", chat(model=model))
+    assert answer.status_code == 400
+    assert "several" in answer.json()["error"]["message"]
+    assert upstream.seen == []
+
+
+def test_a_list_of_named_models_is_left_to_litellm(proxy: Proxy, upstream: Upstream) -> None:
+    """Without `auto` in it, LiteLLM answers it as it does without us."""
+    assert proxy.post("/v1/chat/completions", chat(model="cheap,mid")).status_code == 200
+    assert {"prov-cheap", "prov-mid"} <= set(upstream.models())
+
+
+def test_a_realtime_socket_refuses_auto(proxy: Proxy, upstream: Upstream) -> None:
+    """The socket is closed without a word from a provider."""
+    url = f"{proxy.base_url.replace('http', 'ws', 1)}/v1/realtime?model=auto"
+    said: list[Any] = []
+    try:
+        with connect(url, additional_headers={"authorization": f"Bearer {MASTER_KEY}"}, open_timeout=20) as socket:
+            said.extend(socket)
+    except WebSocketException:
+        pass
+    assert not any("session.created" in str(message) for message in said)
+    assert upstream.seen == []
+
+
+@pytest.mark.parametrize("path", ["/v1/messages/count_tokens", "/v1/responses/input_tokens", "/utils/token_counter"])
+def test_tokens_of_auto_are_counted_without_a_provider(proxy: Proxy, upstream: Upstream, path: str) -> None:
+    """LiteLLM estimates them itself; clients ask this before they ask for an answer."""
+    answer = proxy.post(path, {"model": "auto", "messages": MESSAGES, "input": "Say hi."})
+    assert answer.status_code == 200
+    assert upstream.seen == []
