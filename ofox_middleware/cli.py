@@ -109,7 +109,13 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--seed", type=int, default=0, help="makes prompts and ties repeatable (default 0)")
 
     tune = _command(commands, "tune", _command_of("tune"), "fit difficulty and abilities to outcomes of your own")
-    tune.add_argument("outcomes", type=Path, metavar="FILE", help="JSONL of request (body or text), model, score 0..1")
+    tune.add_argument(
+        "outcomes",
+        type=Path,
+        nargs="?",
+        metavar="FILE",
+        help="JSONL of request (body or text), model, score 0..1; or a decision log with feedback (default: serve's)",
+    )
     tune.add_argument("--out", type=Path, required=True, help="the file to write, for the setting difficulty_weights")
     tune.add_argument("--min-requests", type=int, default=100, help="refuse with fewer (default 100)")
     tune.add_argument("--seed", type=int, default=0, help="makes split and fit repeatable (default 0)")

@@ -13,6 +13,7 @@ from ofox_middleware.catalog import Catalog
 from ofox_middleware.completion import completion
 from ofox_middleware.decision_store import DecisionStore, default_path
 from ofox_middleware.errors import InvalidRequest
+from ofox_middleware.labelled import labelled
 from ofox_middleware.progress import progress
 from ofox_middleware.starter import starter
 
@@ -74,37 +75,17 @@ def tune(options: argparse.Namespace) -> int:
     """Fits difficulty and abilities to outcomes of one's own; 1 when nothing was written."""
     from ofox_middleware import tune as tuning  # noqa: PLC0415
 
-    rows = _json_lines(options.outcomes)
+    path = options.outcomes or default_path()
+    rows = labelled(path)
     try:
         with progress(rows, "reading", then="fitting") as each:
             report = tuning.tune(each, out=options.out, min_requests=options.min_requests, seed=options.seed)
     except OSError as error:
         raise InvalidRequest(f"{options.out}: cannot be written: {error.strerror or error}.", code="usage") from None
     except ValueError as error:
-        raise InvalidRequest(f"{options.outcomes}: {error}.") from None
+        raise InvalidRequest(f"{path}: {error}.") from None
     sys.stdout.write((json.dumps(report.to_dict()) if options.json else str(report)) + "\n")
     return 0 if report.written else 1
-
-
-def _json_lines(path: Path) -> list[Any]:
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise InvalidRequest(f"{path}: cannot be read: {error.strerror or error}.", code="usage") from None
-    except UnicodeDecodeError:
-        raise InvalidRequest(f"{path}: is not UTF-8 text.") from None
-    rows = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            raise InvalidRequest(f"{path}:{number}: is not JSON.") from None
-        if not isinstance(row, dict):
-            raise InvalidRequest(f"{path}:{number}: is not a JSON object with request, model and score.")
-        rows.append(row)
-    return rows
 
 
 def bench(options: argparse.Namespace) -> int:

@@ -181,7 +181,13 @@ class DecisionStore:
     # Reads and feedback ----------------------------------------------------------------------------------------------
 
     def feedback(self, decision_id: str, score: float) -> bool:
-        """Note how good an answer was, 0..1. Returns whether the decision is known."""
+        """Note how good an answer was, 0..1. Returns whether the decision is known.
+
+        Raises:
+            ValueError: ``score`` lies outside 0..1.
+        """
+        if not 0 <= score <= 1:
+            raise ValueError("score must be from 0 to 1")
         with self._reading() as db:
             cursor = db.execute("UPDATE decisions SET feedback = ? WHERE id = ?", (score, decision_id))
             return cursor.rowcount > 0

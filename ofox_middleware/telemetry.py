@@ -143,7 +143,13 @@ class DecisionLog:
         return [entry for entry, _ in zip(newest_first, range(max(limit, 0)), strict=False)]
 
     def feedback(self, decision_id: str, score: float) -> bool:
-        """Note how good an answer was, 0..1. Returns whether the decision is known."""
+        """Note how good an answer was, 0..1. Returns whether the decision is known.
+
+        Raises:
+            ValueError: ``score`` lies outside 0..1.
+        """
+        if not 0 <= score <= 1:
+            raise ValueError("score must be from 0 to 1")
         entry = self._entries.get(decision_id)
         if entry is None:
             return False

@@ -134,7 +134,8 @@ def tune(
     rows.
 
     Args:
-        rows: mappings with ``request`` (a request body, or the prompt as text), ``model`` and ``score`` 0..1.
+        rows: mappings with ``request`` (a request body, or the prompt as text), ``model`` and ``score`` 0..1; of
+            several scores of one request and model the mean counts.
         out: where the weights go.
         base: what to start from; the shipped weights unless given.
         surface: the shape of request bodies.
@@ -182,7 +183,7 @@ def _too_little(items: Sequence[_Item], models: Sequence[str], min_requests: int
 
 
 def _items(rows: Iterable[Mapping[str, Any]], base: DifficultyModel, surface: Surface) -> list[_Item]:
-    found: dict[str, tuple[Signals, dict[str, float]]] = {}
+    found: dict[str, tuple[Signals, dict[str, list[float]]]] = {}
     for at, row in enumerate(rows, start=1):
         if at > MAX_ROWS:
             raise ValueError(f"more than {MAX_ROWS} rows")
@@ -197,8 +198,11 @@ def _items(rows: Iterable[Mapping[str, Any]], base: DifficultyModel, surface: Su
             read, key = signals.read(request, surface), msgspec.json.encode(request, order="sorted").decode()
         else:
             raise ValueError(f"row {at}: request must be a request body or a text")  # noqa: TRY004
-        found.setdefault(key, (read, {}))[1][model] = float(score)
-    return [_item(key, read, labels, base) for key, (read, labels) in found.items()]
+        found.setdefault(key, (read, {}))[1].setdefault(model, []).append(float(score))
+    return [
+        _item(key, read, {model: sum(scores) / len(scores) for model, scores in labels.items()}, base)
+        for key, (read, labels) in found.items()
+    ]
 
 
 def _item(key: str, read: Signals, labels: dict[str, float], base: DifficultyModel) -> _Item:
