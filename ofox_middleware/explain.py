@@ -73,9 +73,15 @@ def router_of(settings: Settings, *, seed: int | None = None) -> SmartRouter:
 def router_for(
     config: Path | None, models: list[str] | None, *, seed: int | None = None, **options: Any
 ) -> tuple[SmartRouter, str]:
-    """A router to decide with here, and what to tell about its pool. ``options`` are settings that win."""
-    router = router_of(settings_of(config, **options), seed=seed)
-    if models or router.pool:
+    """A router to decide with here, and what to tell about its pool. ``options`` are settings that win.
+
+    Where no pool is configured, ``models`` are the pool: they are wanted even when no key for them is set.
+    """
+    settings = settings_of(config, **options)
+    if settings.models is None and models:
+        return router_of(settings_of(config, **options, models=models), seed=seed), ""
+    router = router_of(settings, seed=seed)
+    if router.pool:
         return router, ""
     shipped = router.catalog.shortlist(_EveryKey())
     note = "no pool is configured and no provider's API key is set, so this is the shipped shortlist"

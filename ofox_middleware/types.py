@@ -29,7 +29,7 @@ DOMAINS = ("code", "math", "knowledge", "reasoning", "writing_chat", "multilingu
 """The kinds of task that abilities are measured for, in the order of every per-domain tuple."""
 
 Reason = Literal[
-    "best", "only", "tie", "session", "probe", "last_resort", "fallback", "escalated", "default", "refused",
+    "best", "only", "tie", "session", "probe", "last_resort", "fallback", "escalated", "refused",
 ]  # fmt: skip
 """Why a model was picked, or ``refused`` when none was; the whole vocabulary of the ``x-ofox-reason`` header."""
 

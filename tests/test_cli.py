@@ -202,8 +202,12 @@ def test_explain_needs_no_configuration(capsys: pytest.CaptureFixture[str]) -> N
     assert ran.code == 0 and "shortlist" in ran.err and "difficulty" in ran.out
 
 
-def test_explain_models_alone_are_a_pool(capsys: pytest.CaptureFixture[str]) -> None:
-    """``--models`` without a configuration is the pool."""
+@pytest.mark.parametrize("key", ["", "sk-nobody"])
+def test_explain_models_alone_are_a_pool(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """``--models`` without a configuration is the pool, whosever keys are set."""
+    monkeypatch.setenv("OPENAI_API_KEY", key)
     ran = ofox(capsys, "explain", EASY, "--models", "openai/gpt-4o, openai/gpt-4o-mini", "--json")
     assert ran.code == 0 and not ran.err
     assert sorted(ran.json["ranking"]) == ["openai/gpt-4o", "openai/gpt-4o-mini"]

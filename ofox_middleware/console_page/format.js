@@ -39,7 +39,8 @@ export const clock = (at) => new Date(at * 1000).toLocaleTimeString("en-GB");
 const REASONS = {
   best: "best score", only: "only candidate", tie: "shares with equals", session: "keeps its conversation",
   probe: "probe of a recovering model", last_resort: "last resort", fallback: "fallback", escalated: "stuck, escalated",
-  default: "default", not_named: "not named by the caller", excluded: "excluded", over_max_cost: "over the cost cap",
+  refused: "refused", at_limit: "at its limit", not_named: "not named by the caller", excluded: "excluded",
+  over_max_cost: "over the cost cap",
   below_floor: "too weak for this", breaker_open: "unhealthy", probing: "being probed", unknown_price: "price unknown",
   context_window: "prompt does not fit", output_limit: "answer may not fit",
 };
