@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from itertools import compress, repeat
 from operator import add, mul, sub
 from pathlib import Path
@@ -31,6 +32,10 @@ TEXT_DOMAINS = ("code", "math", "knowledge", "reasoning", "writing_chat", "multi
 
 KEYWORDS_FULL = 1.5
 """Logits that the keywords of a text count in full; no stuffing of them adds more than half a logit beyond."""
+
+REMEMBERED = 1024
+"""Asks whose judgement is remembered. A turn of a tool loop asks what the one before it asked, and a follow-up leans on
+an ask that was read as such: 0.1 ms saved for a long one. They are known by their hash: no text is kept."""
 
 HOUSEKEEPING_LOGIT = -2.5
 """Titles and summaries that a harness asks for: the small models do them well."""
@@ -85,10 +90,28 @@ def load_lexicon() -> dict[str, int]:
     return lexicon
 
 
+class _Judged(msgspec.Struct, frozen=True):
+    """What one text says by itself: nothing of the conversation around it enters.
+
+    Attributes:
+        columns: the difficulty logit, then one logit per :data:`TEXT_DOMAINS`; none for a text without words.
+        evidence: what spoke for the difficulty.
+        leans: how far it leans on what was said before, 0..1.
+        other_script: share of letters outside ASCII, 0..1.
+    """
+
+    columns: tuple[float, ...]
+    evidence: tuple[tuple[str, float], ...] = ()
+    leans: float = 0.0
+    other_script: float = 0.0
+
+
 class DifficultyModel:
     """The built-in classifier: deterministic, no more than a fraction of a millisecond for any prompt."""
 
-    __slots__ = ("_bias", "_difficulty", "_kinds", "_known", "_pairs", "_rows", "_usual", "_weights", "weights")
+    __slots__ = (
+        "_bias", "_difficulty", "_kinds", "_known", "_pairs", "_remembered", "_rows", "_usual", "_weights", "weights",
+    )  # fmt: skip
 
     def __init__(self, weights: Weights, lexicon: Mapping[str, int]) -> None:
         if weights.format != _FORMAT or set(weights.features) != set(FEATURES):
@@ -112,6 +135,7 @@ class DifficultyModel:
         table = memoryview(weights.table).cast("b")
         self._rows = {word: _packed(table[at * width : (at + 1) * width]) for at, word in enumerate(words)}
         self._pairs = any(" " in word for word in words)
+        self._remembered: dict[int, _Judged] = {}
 
     @classmethod
     def load(cls, path: Path | None = None) -> DifficultyModel:
@@ -148,29 +172,47 @@ class DifficultyModel:
 
     def classify(self, signals: Signals) -> Difficulty:
         """Judges the last human ask; of earlier turns only as much as a short follow-up needs."""
-        reading = self.read(signals.ask)
-        if not reading.size:
+        judged = self._judge(signals.ask)
+        if not judged.columns:
             return self._unknown(signals)
-        columns, evidence = self._score(reading)
+        columns, evidence = judged.columns, list(judged.evidence)
         logit = _clip(columns[0])
-        share = _follow_up_share(reading) if signals.context else 0.0
-        if share > 0.0:
-            before = self.read(signals.context)
-            if before.size:
-                earlier, _ = self._score(before)
-                change = share * (_clip(earlier[0]) - logit)
+        if judged.leans and signals.context:
+            before = self._judge(signals.context)
+            if before.columns:
+                change = judged.leans * (_clip(before.columns[0]) - logit)
                 logit += change
                 evidence.append(("earlier turns", change))
-                columns = [(1 - share) * now + share * then for now, then in zip(columns, earlier, strict=True)]
+                columns = tuple(
+                    (1 - judged.leans) * now + judged.leans * then
+                    for now, then in zip(columns, before.columns, strict=True)
+                )
         for name, change in _state(signals):
             logit = change if name == "housekeeping" else logit + change
             evidence.append((name, change))
-        return self._result(_clip(logit), _domains(columns, signals, reading), evidence)
+        return self._result(_clip(logit), _domains(columns, signals, judged.other_script), evidence)
+
+    def _judge(self, text: str) -> _Judged:
+        key = hash(text)
+        judged = self._remembered.get(key)
+        if judged is not None:
+            return judged
+        reading = self.read(text)
+        if reading.size:
+            columns, evidence = self._score(reading)
+            leans = _follow_up_share(reading)
+            judged = _Judged(tuple(columns), _strongest(evidence), leans, reading.other_script)
+        else:
+            judged = _Judged(())
+        if len(self._remembered) >= REMEMBERED:
+            self._remembered.clear()
+        self._remembered[key] = judged
+        return judged
 
     def _unknown(self, signals: Signals) -> Difficulty:
         if signals.housekeeping:
             return self._result(HOUSEKEEPING_LOGIT, _UNIFORM, [("housekeeping", HOUSEKEEPING_LOGIT)])
-        return self._result(0.0, _domains([0.0] * (1 + len(TEXT_DOMAINS)), signals, None), [])
+        return self._result(0.0, _domains((0.0,) * (1 + len(TEXT_DOMAINS)), signals, 0.0), [])
 
     def _score(self, reading: Reading) -> tuple[list[float], list[tuple[str, float]]]:
         values = reading.values
@@ -201,9 +243,13 @@ class DifficultyModel:
         return columns, evidence
 
     def _result(self, logit: float, domains: tuple[float, ...], evidence: list[tuple[str, float]]) -> Difficulty:
-        evidence.sort(key=lambda item: -abs(item[1]))
         level = 1.0 / (1.0 + math.exp(-logit / LEVEL_SCALE))
-        return Difficulty(level, logit, domains, tuple(evidence[:6]), self.weights.source)
+        return Difficulty(level, logit, domains, _strongest(evidence), self.weights.source)
+
+
+def _strongest(evidence: list[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
+    evidence.sort(key=lambda item: -abs(item[1]))
+    return tuple(evidence[:6])
 
 
 def _packed(row: Iterable[int]) -> int:
@@ -214,8 +260,14 @@ def _packed(row: Iterable[int]) -> int:
 def _unpacked(total: int, width: int) -> list[int]:
     """The columns of a sum of packed rows."""
     half = 1 << (_LANE - 1)
-    lifted = total + _packed([half] * width)  # no lane borrows from the next
+    lifted = total + _lift(width)
     return [lane - half for lane in struct.unpack(f"<{width}I", lifted.to_bytes(width * _LANE // 8, "little"))]
+
+
+@cache
+def _lift(width: int) -> int:
+    """What is added to a sum of packed rows, so that no lane borrows from the next."""
+    return _packed([1 << (_LANE - 1)] * width)
 
 
 def _clip(logit: float) -> float:
@@ -262,11 +314,11 @@ def _state(signals: Signals) -> list[tuple[str, float]]:
     return found
 
 
-def _domains(columns: list[float], signals: Signals, reading: Reading | None) -> tuple[float, ...]:
+def _domains(columns: Sequence[float], signals: Signals, other_script: float) -> tuple[float, ...]:
     shares = dict(zip(TEXT_DOMAINS, softmax(columns[1:]), strict=True))
     if signals.tool_turns or "tools" in signals.needs:
         _blend(shares, "tools_agentic", 0.6 if signals.tool_turns else 0.4)
-    if reading is not None and reading.other_script > 0.5:
+    if other_script > 0.5:
         _blend(shares, "multilingual", 0.3)
     if not signals.needs.isdisjoint(("image", "video")):
         _blend(shares, "vision", 0.6)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ofox_middleware import difficulty
-from ofox_middleware.difficulty import DifficultyModel, Weights, load_lexicon
+from ofox_middleware.difficulty import REMEMBERED, DifficultyModel, Weights, load_lexicon
 from ofox_middleware.features import FEATURES, GROUPS
 from ofox_middleware.plain_text import ABOUT_ROUTING
 from ofox_middleware.types import DOMAINS, Difficulty, Signals
@@ -256,3 +257,23 @@ def test_numpy_is_not_imported() -> None:
         "DifficultyModel.load().classify(Signals(ask='hi')); sys.exit('numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_ask_that_comes_again_is_judged_alike() -> None:
+    """What is remembered of an ask is what reading it again gives, whatever the conversation around it."""
+    asks = ["Prove that there are infinitely many primes.", "thanks", "do it again", "", "2+2?"]
+    around: list[dict[str, Any]] = [{}, {"context": asks[0]}, {"tool_errors": 2}, {"housekeeping": True}]
+    signals = [Signals(ask=ask, **more) for ask in asks for more in around]
+    model = DifficultyModel.load()
+    first = [model.classify(read) for read in signals]
+    assert [model.classify(read) for read in signals] == first
+    assert [DifficultyModel.load().classify(read) for read in signals] == first
+
+
+def test_what_is_remembered_is_bounded_and_holds_no_text() -> None:
+    """Asks that never come again do not fill the memory, and no prompt is kept in it."""
+    model = DifficultyModel.load()
+    for number in range(2 * REMEMBERED + 1):
+        model.classify(Signals(ask=f"What is a zebrafish-{number}?"))
+    assert len(model._remembered) <= REMEMBERED
+    assert "zebrafish" not in repr(model._remembered)
