@@ -1,9 +1,10 @@
 # Needs Python 3.10 or later and make. Every target makes the environment that it needs.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= auto
 export LITELLM_LOCAL_MODEL_COST_MAP ?= True
 
-.PHONY: help demo tour test cover lint types format bench-speed bench-proxy bench-quality bench-arena bench-simulation bench-tokens tables constraints clean
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -14,8 +15,8 @@ demo: .venv-demo/ready  ## simulated providers behind real LiteLLM, on 127.0.0.1
 tour: .venv-demo/ready  ## the scripted tour of the demo
 	.venv-demo/bin/ofox demo --tour
 
-test: .venv/ready  ## every test, each example among them; ARGS goes to pytest
-	$(BIN)/python -m pytest -q $(ARGS)
+test: .venv/ready  ## every test, each example among them, on WORKERS processes; ARGS goes to pytest
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 cover:  ## every test, with branch coverage
 	$(MAKE) test ARGS="--cov --cov-report=term --cov-fail-under=95"
@@ -39,11 +40,9 @@ bench-proxy: .venv/ready  ## throughput of the LiteLLM proxy with auto, beside t
 	$(BIN)/python -m benchmarks.speed.proxy $(ARGS)
 
 bench-quality: .venv/ready  ## routing quality on public data, beside the peers
-	$(BIN)/pip install -q -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m benchmarks.quality
 
 bench-arena: .venv/ready  ## faults, rolling, beside LiteLLM's own routing strategies
-	$(BIN)/pip install -q -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m benchmarks.arena
 
 bench-simulation: .venv/ready  ## herding, oscillation and recovery with many workers, on a virtual clock
@@ -55,19 +54,20 @@ bench-tokens: .venv/ready  ## the token estimate, beside a tokenizer
 tables: .venv/ready  ## builds the shipped catalogue anew from newer tables
 	$(BIN)/python -m benchmarks.tables.build
 
-constraints:  ## writes down the versions that the tests run with
-	$(PYTHON) .ci/constraints.py python3.10 python3.11 python3.12 python3.13
+package: .venv/ready  ## builds wheel and sdist, twice, and plays the tour with each in a clean environment
+	$(BIN)/python .ci/package.py
+
+constraints: .venv/ready  ## pins anew what pyproject.toml asks for, with hashes; ARGS=--upgrade takes newer releases
+	$(BIN)/python .ci/constraints.py $(ARGS)
 
 .venv/ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --upgrade pip
-	$(BIN)/pip install -q -c constraints.txt -e '.[test,lint]'
+	.ci/environment.sh .venv constraints.txt $(PYTHON)
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	touch $@
 
-.venv-demo/ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv-demo
-	.venv-demo/bin/pip install -q --upgrade pip
-	.venv-demo/bin/pip install -q -c constraints.txt -e .
+.venv-demo/ready: pyproject.toml constraints-demo.txt
+	.ci/environment.sh .venv-demo constraints-demo.txt $(PYTHON)
+	.venv-demo/bin/pip install -q --no-deps --no-build-isolation -e .
 	touch $@
 
 clean:

@@ -1,55 +1,47 @@
-"""Writes constraints.txt: the versions that the project's environments resolve to, for every Python it supports.
+"""Writes the files that pin every package of the project's environments, each with the hashes of all its files.
 
-    python .ci/constraints.py python3.10 python3.11 python3.12 python3.13
+    python .ci/constraints.py [--upgrade]
 
-Each interpreter resolves the project with its own pip in an environment of its own; where they differ, a marker says
-which version is meant. Run it to take up newer releases; the tests then run with what it wrote.
+One file serves every Python and system that the project supports: where they differ, a marker says which version is
+meant. Versions stay as they are until ``--upgrade`` is asked for or pyproject.toml wants another. Needs uv, which the
+``release`` extra brings.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import subprocess
 import sys
-import tempfile
-from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+HEADER = "# Made by `make constraints`. Install with: pip install --require-hashes --no-deps -r {name}\n"
+EXTRAS = ("test", "lint", "bench", "fuzz", "build", "release")
+# What each file resolves, as arguments of uv. The later files take their versions from the first.
+FILES = {
+    "constraints.txt": ("pyproject.toml", *(part for extra in EXTRAS for part in ("--extra", extra))),
+    "constraints-demo.txt": ("pyproject.toml", "--extra", "build"),
+    "constraints-uv.txt": ("-",),
+}
 
 
-def resolve(python: str, room: Path) -> tuple[str, dict[str, str]]:
-    """The Python's ``3.x`` and the version of each distribution that it would install."""
-    subprocess.run([python, "-m", "venv", room], check=True)
-    pip = [str(room / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, "--upgrade", "pip"], check=True)
-    report = room / "report.json"
-    subprocess.run([*pip, "--dry-run", "--report", str(report), f"{ROOT}[test,lint,bench]"], check=True)
-    found = json.loads(report.read_text("utf-8"))
-    version = ".".join(found["environment"]["python_version"].split(".")[:2])
-    names = {item["metadata"]["name"].lower(): item["metadata"]["version"] for item in found["install"]}
-    names.pop("ofox-middleware")
-    return version, names
+def compile_file(name: str, wanted: tuple[str, ...], upgrade: bool, *, alike: str | None) -> None:
+    """Resolves what is ``wanted`` into the file ``name``, at the versions of the file ``alike`` if given."""
+    options = ["--universal", "--python-version", "3.10", "--generate-hashes", "--no-header", "--no-annotate"]
+    options += ["--quiet", *(["--upgrade"] if upgrade else []), *(["--constraints", alike] if alike else [])]
+    path = ROOT / name
+    command = ["uv", "pip", "compile", *options, "--output-file", name, *wanted]
+    subprocess.run(command, cwd=ROOT, input="uv\n", text=True, check=True)
+    path.write_text(HEADER.format(name=name) + path.read_text("utf-8"), "utf-8")
 
 
-def main(pythons: list[str]) -> None:
-    """Writes the file for ``pythons``, commands of interpreters."""
-    pinned: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    resolved = []
-    for number, python in enumerate(pythons):
-        with tempfile.TemporaryDirectory() as folder:
-            resolved.append(resolve(python, Path(folder) / f"room{number}"))
-    for version, names in resolved:
-        for name, pin in names.items():
-            pinned[name][pin].append(version)
-    lines = ["# Made by .ci/constraints.py; the versions that CI tests with."]
-    for name in sorted(pinned):
-        for pin, versions in pinned[name].items():
-            everywhere = len(versions) == len(resolved)
-            marker = " or ".join(f'python_version == "{version}"' for version in versions)
-            lines.append(f"{name}=={pin}" + ("" if everywhere else f" ; {marker}"))
-    (ROOT / "constraints.txt").write_text("\n".join(lines) + "\n", "utf-8")
+def main(arguments: list[str]) -> None:
+    """Writes every file."""
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    first = next(iter(FILES))
+    for name, wanted in FILES.items():
+        compile_file(name, wanted, "--upgrade" in arguments, alike=None if name == first else first)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or [sys.executable])
+    main(sys.argv[1:])

@@ -9,9 +9,33 @@ from collections.abc import Iterator
 
 import pytest
 
+# Groups that mostly wait for processes of their own: they begin first, so that none is left over at the end.
+PATIENT = ("proxy", "litellm", "tests/test_demo", "tests/test_gateway", "tests/browser/", "tests/arena/")
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it runs in the background deaf to Ctrl-C, children inherit that, and some tests send it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On several processes (``-n 2 --dist loadgroup``) a file's tests stay together, and all that share the proxy."""
+    if not hasattr(config, "workerinput"):
+        return
+    ranks: dict[pytest.Item, int] = {}
+    for item in items:
+        group = group_of(item)
+        item.add_marker(pytest.mark.xdist_group(group))
+        ranks[item] = next((rank for rank, start in enumerate(PATIENT) if group.startswith(start)), len(PATIENT))
+    items.sort(key=ranks.__getitem__)
+
+
+def group_of(item: pytest.Item) -> str:
+    """The tests of a group run in one process, one after the other."""
+    path = item.nodeid.partition("::")[0]
+    if "proxy_process" in getattr(item, "fixturenames", ()):
+        return "proxy"
+    return "litellm" if path.startswith("tests/litellm/") else path
 
 
 @pytest.fixture(scope="module", autouse=True)
