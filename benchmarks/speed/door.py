@@ -55,7 +55,7 @@ async def read_body(request: Request, call_next: Any) -> Any:
 
 
 def bodies(size: int, *, model: str = "auto", image: bool = False) -> Callable[[int], bytes]:
-    """Chat requests of ``size`` bytes, each with another ask: turns of 25,000 characters, then the ask."""
+    """Chat requests of about ``size`` bytes: turns of 25,000 characters, then the ask; no text comes twice."""
     ask: Any = "§ Which of these turns is the best?"
     if image:
         url = "data:image/png;base64," + "iVBORw0KGgoAAAAN" * (5_000_000 // 16)
@@ -65,13 +65,13 @@ def bodies(size: int, *, model: str = "auto", image: bool = False) -> Callable[[
     turns = []
     while left > 100:
         length = min(left - 60, TURN_CHARS)
-        said = (_SAID * (length // len(_SAID) + 1))[:length]
+        said = (_SAID * (length // len(_SAID) + 1))[: length - 1] + "§"
         turns.append({"role": ("assistant", "user")[len(turns) % 2 == 0], "content": said})
         left -= length + 60
     messages[1:1] = turns
     whole = json.dumps({"model": model, "messages": messages}).encode()
-    head, _, tail = whole.partition(json.dumps("§")[1:-1].encode())
-    return lambda number: b"%b%08d%b" % (head, number, tail)
+    pieces = whole.split(json.dumps("§")[1:-1].encode())
+    return lambda number: (b"%08d" % number).join(pieces)
 
 
 def call(target: Any, *, path: str = "/v1/chat/completions", method: str = "POST") -> Callable[[bytes], Any]:
