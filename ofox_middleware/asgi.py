@@ -15,6 +15,7 @@ from ofox_middleware import body as bodies
 from ofox_middleware import headers
 from ofox_middleware.dispatch import Dispatch, hand_back, refuse, respond, with_body
 from ofox_middleware.errors import OfoxError
+from ofox_middleware.hedging import Budget
 from ofox_middleware.reload import Reloader, reloader_of
 from ofox_middleware.replay import Upload, collect, replay
 from ofox_middleware.router import SmartRouter
@@ -74,6 +75,7 @@ class OfoxMiddleware:
         self._settings = router.settings
         self._marks = bodies.needles(router.settings.auto_models)
         self._watches_litellm = False
+        self._hedges = Budget()
         self._sharing = _sharing(router)
         self._watcher = reloader if reloader is not None and reloader.watches else None
         if self._watcher is not None:
@@ -125,6 +127,7 @@ class OfoxMiddleware:
             receive=receive,
             send=send,
             litellm_reports=self._watches_litellm,
+            hedges=self._hedges,
         ).run()
 
     def _document(self, upload: Upload) -> bodies.RequestBody | None:

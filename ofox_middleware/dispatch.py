@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -14,9 +15,10 @@ from ofox_middleware.body import RequestBody, splice
 from ofox_middleware.errors import OfoxError, wire_body
 from ofox_middleware.exchange import Exchange, Stage
 from ofox_middleware.guard import Guard
+from ofox_middleware.hedging import Budget, Race, hedge_after_s
 from ofox_middleware.lacks import STATUSES
 from ofox_middleware.patience import silence_s
-from ofox_middleware.replay import Client
+from ofox_middleware.replay import Client, Line
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import Decision, ModelFacts, Outcome, Surface
 
@@ -72,6 +74,7 @@ class Dispatch:
         document: the request's body.
         scope, receive, send: the request.
         litellm_reports: LiteLLM's callbacks feed the router's health.
+        hedges: how many requests may be hedged.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Dispatch:
         receive: Receive,
         send: Send,
         litellm_reports: bool,
+        hedges: Budget,
     ) -> None:
         self._app = app
         self._router = router
@@ -94,6 +98,7 @@ class Dispatch:
         self._client = Client(receive)
         self._send = send
         self._litellm_reports = litellm_reports
+        self._hedges = hedges
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
         self._tried: list[str] = []
@@ -115,43 +120,96 @@ class Dispatch:
     async def _run(self) -> None:
         while True:
             name = self._next()
-            self._tried.append(name)
-            self._waiting.remove(name)
-            retry = bool(self._waiting) and len(self._tried) < self._attempts
-            guard = Guard(self._client)
-            exchange = self._exchange = await self._attempt(name, guard, retry=retry)
-            if guard.fired == "left":
+            exchange = self._exchange = await self._try(name)
+            if exchange.fired == "left":
                 await self._answer_nobody()
                 return
             if not exchange.failed or exchange.stage is Stage.PASSING:
                 await exchange.flush()
                 return
-            if not retry or self._seconds_left() == 0 or await self._client.left():
+            if not self._has_another() or self._seconds_left() == 0 or await self._client.left():
                 await self._last_word(exchange)
                 return
-            log.info("model %r failed (%s); trying the next", name, exchange.failure or guard.fired or "exception")
+            log.info("model %r failed (%s); trying the next", name, exchange.failure or exchange.fired or "exception")
 
-    async def _attempt(self, name: str, guard: Guard, *, retry: bool) -> Exchange:
+    async def _try(self, name: str) -> Exchange:
+        """An attempt, hedged where that is wanted."""
+        if not self._router.settings.hedge or len(self._tried) > 1 or not self._has_another():
+            return await self._attempt(name)
+        target, fields = self._decision.targets[name], self._document.fields
+        after_s = hedge_after_s(self._router.settings, self._router.health, target, self._decision, fields)
+        if after_s is None:
+            return await self._attempt(name)
+        self._hedges.earn()
+        return await self._hedged(name, after_s)
+
+    async def _hedged(self, name: str, after_s: float) -> Exchange:
+        """An attempt that gets company when it takes longer than ``after_s``; the one of them that counts."""
+        race = Race()
+        self._client.shared = True
+        timer = asyncio.get_running_loop().call_later(after_s, self._hedge, race)
+        try:
+            first = await self._attempt(name, race)
+        except BaseException:
+            timer.cancel()
+            await race.stop()
+            raise
+        timer.cancel()
+        if race.hedge is None:
+            return first
+        if race.winner is first or first.fired == "left" or not (first.failed or first.fired == "overtaken"):
+            race.claim(first)
+            await race.stop()
+            return first
+        try:
+            second = await race.second()
+        finally:
+            if race.backup is not None:
+                self._exchange, self._inner = race.backup, race.backup.scope
+        if race.winner is second:
+            self._router.stats["hedge_won"] += 1
+        return second
+
+    def _hedge(self, race: Race) -> None:
+        """The first attempt is late: asks the next best, if one is well and the budget allows it."""
+        first = self._exchange
+        if first is None or first.stage not in (Stage.WAITING, Stage.PEEKING) or self._client.gone is not None:
+            return
+        tripped = self._router.health.tripped
+        if all(tripped(name) for name in self._waiting) or not self._hedges.spend():
+            return
+        self._router.stats["hedged"] += 1
+        race.hedge = asyncio.get_running_loop().create_task(self._attempt(self._next(), race, hedge=True))
+
+    async def _attempt(self, name: str, race: Race | None = None, *, hedge: bool = False) -> Exchange:
+        retry = hedge or self._has_another()
         target = self._decision.targets[name]
         body = splice(self._document, model=target.model, params=target.params)
-        self._inner = with_body(self._scope, len(body))
-        receive = self._client.replay(body)
+        inner = with_body(self._scope, len(body))
+        line = Line(self._client, body)
         del body  # once it is read, the app alone decides how long it stays in memory
+        guard = Guard(line)
         attempt = DoorAttempt(name, self._router.health.begin(name, prior=(target.ttft_s, target.s_per_token)))
-        exchange = self._exchange = Exchange(
+        exchange = Exchange(
             self._send,
-            self._headers(),
+            functools.partial(self._headers, name),
             attempt,
             guard,
             self._clock,
+            scope=inner,
             retry=retry,
             litellm_reports=self._litellm_reports,
             refuses=lambda said: self._refuses(name, said) and retry,
         )
+        if race is not None:
+            exchange.claims, exchange.backup = race.claim, hedge
+            race.enter(exchange, guard)
+        if not hedge:
+            self._exchange, self._inner = exchange, inner
         token = current_attempt.set(attempt)
         guard.arm(self._patience(target, retry=retry))
         try:
-            await self._app(self._inner, receive, exchange.send)
+            await self._app(inner, line.receive, exchange.send)
         except asyncio.CancelledError as error:
             if not guard.settle():
                 exchange.error = error
@@ -178,9 +236,15 @@ class Dispatch:
         return exchange
 
     def _next(self) -> str:
-        """Whom to try next: what was decided may be old by now, so a model that has tripped since is passed over."""
+        """Whom to try now: what was decided may be old by now, so a model that has tripped since is passed over."""
         tripped = self._router.health.tripped
-        return next((name for name in self._waiting if not self._tried or not tripped(name)), self._waiting[0])
+        name = next((name for name in self._waiting if not self._tried or not tripped(name)), self._waiting[0])
+        self._tried.append(name)
+        self._waiting.remove(name)
+        return name
+
+    def _has_another(self) -> bool:
+        return bool(self._waiting) and len(self._tried) < self._attempts
 
     def _refuses(self, name: str, said: str | bytes) -> bool:
         """Whether the 4xx of ``name`` tells of a lack that another model, of which some wait, may not have."""
@@ -228,22 +292,22 @@ class Dispatch:
         if status is not None:
             error.status, error.code = status, "upstream_error"
         self._status = error.status
-        await refuse(self._send, error, self._decision.surface, self._headers())
+        await refuse(self._send, error, self._decision.surface, self._headers(exchange.model))
 
     async def _answer_nobody(self) -> None:
         try:
-            await respond(self._send, CLIENT_LEFT, b"", self._headers())
+            await respond(self._send, CLIENT_LEFT, b"", self._headers(self._tried[-1]))
         except OSError:
             log.debug("the client has left")
 
-    def _headers(self) -> list[tuple[bytes, bytes]]:
-        return headers.of_decision(self._decision, self._tried[-1], len(self._tried))
+    def _headers(self, name: str) -> list[tuple[bytes, bytes]]:
+        return headers.of_decision(self._decision, name, len(self._tried))
 
     def _report(self) -> None:
         exchange = self._exchange
         if exchange is None:
             return
-        name = self._tried[-1]
+        name = exchange.model
         first = exchange.first_byte_at
         status = self._status or exchange.status
         if status is None and isinstance(exchange.error, Exception):

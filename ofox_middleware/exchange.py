@@ -16,7 +16,7 @@ from ofox_middleware.health import retry_after_s
 from ofox_middleware.lacks import BODY_BYTES, STATUSES
 
 if TYPE_CHECKING:
-    from starlette.types import Message, Send
+    from starlette.types import Message, Scope, Send
 
 HELD_BYTES: Final = 64 * 1024
 """An error body up to this length is kept while another model is tried; a longer one is dropped."""
@@ -34,6 +34,7 @@ class Stage(Enum):
     PEEKING = "the start is held until the first bytes that say something show that it is no error"
     HOLDING = "it failed and another model may be tried: nothing is sent"
     PASSING = "it is the answer: everything is passed on"
+    OVERTAKEN = "another attempt is the answer: nothing is sent"
 
 
 class Exchange:
@@ -41,10 +42,11 @@ class Exchange:
 
     Args:
         send: the server's.
-        headers: the response headers to add.
+        headers: tells the response headers to add.
         attempt: whose lease is fed with what is seen.
         guard: what ends the attempt while it is silent.
         clock: monotonic seconds.
+        scope: what the app was called with.
         retry: another model may be tried after this one.
         litellm_reports: LiteLLM's callbacks are attached, so an attempt that they do not claim never reached a
             provider; a 429 of it is the app's own limit on this caller, who must not trip a breaker for the others.
@@ -52,6 +54,8 @@ class Exchange:
 
     Attributes:
         stage: see :class:`Stage`.
+        claims: asked before the answer is passed on, where another attempt may answer too.
+        backup: it answers only when it has an answer: its errors are held.
         status: of the answer, ``None`` before there is one.
         error: the exception with which the app ended.
         first_byte_at: clock time of the first byte that was passed on.
@@ -65,17 +69,19 @@ class Exchange:
     __slots__ = (
         "_attempt", "_chunks", "_clock", "_guard", "_handle", "_headers", "_held", "_held_bytes", "_hidden_error",
         "_litellm_reports", "_refuses", "_retry", "_retry_after_s", "_send", "_stream", "_tail",
-        "client_gone", "cost_usd", "done", "error", "first_byte_at", "refused", "stage", "status", "tokens",
+        "backup", "claims", "client_gone", "cost_usd", "done", "error", "first_byte_at", "refused", "scope", "stage",
+        "status", "tokens",
     )  # fmt: skip
 
     def __init__(
         self,
         send: Send,
-        headers: list[tuple[bytes, bytes]],
+        headers: Callable[[], list[tuple[bytes, bytes]]],
         attempt: DoorAttempt,
         guard: Guard,
         clock: Callable[[], float],
         *,
+        scope: Scope,
         retry: bool,
         litellm_reports: bool,
         refuses: Callable[[str | bytes], bool],
@@ -89,9 +95,12 @@ class Exchange:
         self.tokens: int | None = None
         self.cost_usd: float | None = None
         self.refused = False
+        self.scope = scope
         self._send = send
         self._handle: Callable[[Message], Awaitable[None]] = self._wait
         self._headers = headers
+        self.claims: Callable[[Exchange], bool] | None = None
+        self.backup = False
         self._attempt = attempt
         self._guard = guard
         self._clock = clock
@@ -114,7 +123,8 @@ class Exchange:
         if self._guard.fired is not None:
             return  # the app did not heed its cancellation; its answer comes too late
         if message["type"] != "http.response.start":
-            await self._send(message)  # early hints and the like
+            if not self.backup:
+                await self._send(message)  # early hints and the like
             return
         self.status = status = message["status"]
         headers = message.get("headers", ())
@@ -179,9 +189,18 @@ class Exchange:
         return self.refused
 
     async def _pass(self, start: Message) -> None:
+        if self.backup and start["status"] >= 400:
+            self._give_up(start)
+            return
+        if self.claims is not None and not self.claims(self):
+            self.stage, self._handle, self._held = Stage.OVERTAKEN, self._drop, None
+            return
         self.stage, self._handle, self._held = Stage.PASSING, self._first, None
         self._guard.disarm()
-        await self._send({**start, "headers": stamped(start.get("headers", ()), self._headers)})
+        await self._send({**start, "headers": stamped(start.get("headers", ()), self._headers())})
+
+    async def _drop(self, _: Message) -> None:
+        """Comes too late."""
 
     def _give_up(self, *messages: Message) -> None:
         self.stage, self._handle, self._held = Stage.HOLDING, self._hold, list(messages)
@@ -232,6 +251,7 @@ class Exchange:
         held = self._held
         if self.stage is not Stage.HOLDING or not held or len(held) < 2 or held[-1].get("more_body", False):
             return False
+        self.backup = False
         await self._pass(held[0])
         for message in held[1:]:
             await self._send(message)
@@ -255,8 +275,20 @@ class Exchange:
             lease.succeed(output_tokens=self.tokens)
         elif self._is_models_failure():
             lease.fail(status=self.failure, retry_after_s=self._retry_after_s)
+        elif self._guard.fired == "overtaken":
+            lease.overtaken()
         else:
             lease.cancel()
+
+    @property
+    def model(self) -> str:
+        """The candidate that was asked."""
+        return self._attempt.model
+
+    @property
+    def fired(self) -> str | None:
+        """Why the attempt was ended from outside, ``None`` when it was not."""
+        return self._guard.fired
 
     @property
     def answered(self) -> bool:
@@ -284,7 +316,7 @@ class Exchange:
         return sniff.is_passing_failure(status) if status is not None else self.error is not None and not self.done
 
     def _is_models_failure(self) -> bool:
-        left = self.client_gone or self._guard.fired == "left"
+        left = self.client_gone or self._guard.fired in ("left", "overtaken")
         if self.refused or not self.failed or left or not isinstance(self.error, (Exception, NoneType)):
             return False
         return self.failure != 429 or self._attempt.claimed or not self._litellm_reports

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
-from ofox_middleware.replay import Client
+from ofox_middleware.replay import Line
 
 WATCH_AFTER_S: Final = 0.05
 """Listening for the client to leave begins this long after dispatch (seconds): it takes a task, which a quick answer
@@ -52,25 +52,26 @@ class Countdown:
 
 
 class Guard:
-    """Cancels the current task when an attempt's time is up or its client leaves.
+    """Cancels the current task when an attempt's time is up, its client leaves, or another attempt is quicker.
 
     Attributes:
         fired: why it has cancelled, ``None`` while it has not.
     """
 
-    __slots__ = ("_before", "_client", "_handle", "_loop", "_only_ours", "_task", "_timeout_s", "fired")
+    __slots__ = ("_before", "_handle", "_line", "_loop", "_only_ours", "_over", "_task", "_timeout_s", "fired")
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, line: Line) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self.fired: Literal["silent", "left"] | None = None
+        self.fired: Literal["silent", "left", "overtaken"] | None = None
         self._task: asyncio.Task[Any] = task
         self._loop = task.get_loop()
-        self._client = client
+        self._line = line
         self._handle: asyncio.TimerHandle | Countdown | None = None
         self._timeout_s: float | None = None
         self._before = 0
         self._only_ours: bool | None = None
+        self._over = False
 
     def arm(self, timeout_s: float | None) -> None:
         """Begins to watch: for ``timeout_s`` seconds of silence, where given, and for the client."""
@@ -87,16 +88,22 @@ class Guard:
         self.disarm()
         self._handle = self._loop.call_later(timeout_s, self._expire)
 
+    def overtake(self) -> None:
+        """Ends the attempt, unless it has ended, because another one is answering."""
+        if not self._over and self.fired is None:
+            self._fire("overtaken")
+
     def disarm(self) -> None:
         """Ends the watch."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        self._client.watch_no_more()
+        self._line.watch_no_more()
 
     def settle(self) -> bool:
         """Whether a cancellation that ended the attempt was only ours. To be called when the attempt has ended."""
         self.disarm()
+        self._over = True
         if self._only_ours is None and self.fired is not None:
             left: int = getattr(self._task, "uncancel", int)()
             self._only_ours = left <= self._before
@@ -106,7 +113,7 @@ class Guard:
         self._handle = None
         if self._timeout_s is not None:
             self._handle = Countdown(self._loop, self._timeout_s - WATCH_AFTER_S, self._expire)
-        self._client.watch(self._client_left)
+        self._line.watch(self._client_left)
 
     def _expire(self) -> None:
         self._fire("silent")
@@ -114,7 +121,7 @@ class Guard:
     def _client_left(self) -> None:
         self._fire("left")
 
-    def _fire(self, why: Literal["silent", "left"]) -> None:
+    def _fire(self, why: Literal["silent", "left", "overtaken"]) -> None:
         self.disarm()
         self.fired = why
         self._task.cancel()

@@ -197,6 +197,14 @@ class Latencies:
         self.ttft.add(ttft_s, now, None if self.prior is None else self.prior[0])
         self.ttfts.add(ttft_s, now)
 
+    def took_longer(self, waited_s: float, now: float) -> None:
+        """Learns from an answer that was given up without blame: its first token took longer than ``waited_s``."""
+        if waited_s > self.ttft.read(now, self.expected[0]):
+            self.ttft.add(waited_s, now, None if self.prior is None else self.prior[0])
+        p95_s = self.ttfts.quantile(0.95, now)
+        if p95_s is not None and waited_s >= p95_s:
+            self.ttfts.add(waited_s, now)  # It belongs to the slowest; of a shorter wait nobody can tell.
+
     def answer(self, now: float, ttft_s: float | None, total_s: float, output_tokens: int | None) -> None:
         """Learns the latencies of an answer.
 

@@ -127,6 +127,19 @@ class Lease:
                 self._part.window.take_back(self.part_bucket)
             self._close()
 
+    def overtaken(self) -> None:
+        """Cancelled because another attempt at the request was quicker; as :meth:`cancel`, but the time that it had
+        taken by then is learned. Otherwise a model that has become slow would look as quick as before."""
+        home = self._home
+        with home.lock:
+            if self.closed:
+                return
+            if self.ttft_s is None:
+                now = home.clock()
+                for health in (home,) if self._part is None else (home, self._part):
+                    health.speed.took_longer(now - self.started, now)
+            self.cancel()
+
     def lose(self) -> None:
         """Closes it as lost, which is no verdict and leaves the dispatch counted. For the book's own sweep."""
         self._close()

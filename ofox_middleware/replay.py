@@ -69,54 +69,84 @@ def replay(upload: Upload, receive: Receive) -> Receive:
     return replayed
 
 
-class Client:
-    """The caller's side of one routed request, shared by its attempts.
+class Line:
+    """What one attempt hears of the caller: the body once, then what the server says."""
 
-    Attributes:
-        gone: the message that said that the client left, ``None`` while it is there.
-    """
+    __slots__ = ("_body", "_client", "listening", "on_gone")
 
-    __slots__ = ("_body", "_listening", "_on_gone", "_pending", "_receive", "gone")
-
-    def __init__(self, receive: Receive) -> None:
-        self.gone: Message | None = None
-        self._receive = receive
-        self._body: bytes | None = None
-        self._pending: asyncio.Future[Message] | None = None
-        self._listening = 0
-        self._on_gone: Callable[[], None] | None = None
-
-    def replay(self, body: bytes) -> Receive:
-        """The ``receive`` of the next attempt: ``body`` once, then what the server says."""
+    def __init__(self, client: Client, body: bytes | None = None) -> None:
+        self.listening = 0
+        self.on_gone: Callable[[], None] | None = None
+        self._client = client
         self._body = body
-        return self._next
 
-    async def _next(self) -> Message:
+    async def receive(self) -> Message:
+        """The app's ``receive``."""
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
-        if self.gone is not None:
-            return self.gone
-        self._listening += 1
+        self.listening += 1
         try:
-            message = await (self._receive() if self._pending is None else asyncio.shield(self._pending))
+            return await self._client.hear()
         finally:
-            self._listening -= 1
-        self._pending = None
-        self._note(message)
-        return message
+            self.listening -= 1
 
     def watch(self, on_gone: Callable[[], None]) -> None:
         """Calls ``on_gone`` once the client leaves, unless the app is listening itself and so can see to it.
 
         What is heard meanwhile is kept for the app's ``receive``.
         """
-        self._on_gone = on_gone
-        self._listen()
+        self.on_gone = on_gone
+        self._client.watch(self)
 
     def watch_no_more(self) -> None:
         """Undoes :meth:`watch`."""
-        self._on_gone = None
+        self.on_gone = None
+
+
+class Client:
+    """The caller's side of one routed request, shared by its attempts.
+
+    Attributes:
+        gone: the message that said that the client left, ``None`` while it is there.
+        shared: whether several attempts may listen at the same time. It takes a task, so it is for those that do.
+    """
+
+    __slots__ = ("_direct", "_pending", "_receive", "_watchers", "gone", "shared")
+
+    def __init__(self, receive: Receive) -> None:
+        self.gone: Message | None = None
+        self.shared = False
+        self._receive = receive
+        self._pending: asyncio.Future[Message] | None = None
+        self._direct = 0
+        self._watchers: list[Line] = []
+
+    async def hear(self) -> Message:
+        """What the server says next. Servers take only one listener at a time, so attempts share one."""
+        if self.gone is not None:
+            return self.gone
+        if self.shared:
+            self._listen()
+        pending = self._pending
+        if pending is None:
+            self._direct += 1
+            try:
+                message = await self._receive()
+            finally:
+                self._direct -= 1
+        else:
+            message = await asyncio.shield(pending)
+            if self._pending is pending:
+                self._pending = None
+        self._note(message)
+        return message
+
+    def watch(self, line: Line) -> None:
+        """Tells ``line`` when the client leaves."""
+        if line not in self._watchers:
+            self._watchers.append(line)
+        self._listen()
 
     async def left(self) -> bool:
         """Whether the client is known to have left."""
@@ -133,7 +163,7 @@ class Client:
             await asyncio.wait([self._pending])
 
     def _listen(self) -> None:
-        if self._pending is None and not self._listening and self.gone is None:
+        if self._pending is None and not self._direct and self.gone is None:
             self._pending = asyncio.ensure_future(self._receive())
             self._pending.add_done_callback(self._heard)
 
@@ -141,8 +171,11 @@ class Client:
         if pending.cancelled() or pending.exception() is not None:
             return
         self._note(pending.result())
-        if self.gone is not None and self._on_gone is not None and not self._listening:
-            self._on_gone()
+        if self.gone is None:
+            return
+        for line in self._watchers:
+            if line.on_gone is not None and not line.listening:
+                line.on_gone()
 
     def _note(self, message: Message) -> None:
         if message["type"] == "http.disconnect":

@@ -119,6 +119,8 @@ class Settings(BaseSettings):
         max_attempts: models tried at most for one request, the pick included.
         first_byte_timeout_s: seconds an attempt may stay silent at most before the next candidate is tried. At the ASGI
             door a model gets less, by how fast it usually is.
+        hedge: under ``speed``, at the ASGI door: a stream that begins later than 95% of its model's do is asked of the
+            next model too, and the quicker one answers; at most 5% more requests.
         total_timeout_s: seconds for all attempts together; ``None`` is no limit of ours.
         max_body_bytes: larger request bodies pass through untouched.
         share_within: candidates whose score is within this share of the best share the traffic at random.
@@ -151,6 +153,7 @@ class Settings(BaseSettings):
     fallback: bool = True
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 3
     first_byte_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    hedge: bool = False
     total_timeout_s: Annotated[float, Field(gt=0)] | None = None
     max_body_bytes: Annotated[int, Field(ge=1)] = 8 * 1024 * 1024
     share_within: Annotated[float, Field(ge=0, lt=1)] = 0.05

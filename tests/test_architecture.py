@@ -23,7 +23,7 @@ ORDER = """
     failures lacks windows latency breaker fleet model_health leases health sharing
     lack_book sessions scoring router reload
     attempts ledger
-    body headers sniff replay guard patience exchange dispatch asgi
+    body headers sniff replay guard patience exchange hedging dispatch asgi
     plugin_state litellm_facts litellm_pool litellm_stamp litellm_events litellm_routed
     litellm_patience litellm_stream litellm_proxy litellm_hook litellm_plain litellm_attach litellm_setup litellm_plugin
     telemetry redaction decision_store metrics tracing console_access console_feed
