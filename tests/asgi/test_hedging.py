@@ -185,12 +185,14 @@ def test_the_budget_is_a_twentieth_of_the_requests() -> None:
     async def main() -> None:
         middleware = OfoxMiddleware(app, router=made)
         for _ in range(10):
+            for _ in range(300):  # else what is late now would soon be what is usual
+                made.health.record_success(BEST, ttft_s=0.05, total_s=1.0, output_tokens=100)
             await asyncio.gather(*(call(middleware, STREAM) for _ in range(10)))
 
     asyncio.run(main())
     assert made.stats["hedged"] <= 5
     assert len(app.asked) == 100 + made.stats["hedged"]
-    assert made.stats["hedged"] >= 1
+    assert made.stats["hedged"] >= 3
     settled(made)
 
 
