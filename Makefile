@@ -51,6 +51,9 @@ bench-simulation: .venv/ready  ## herding, oscillation and recovery with many wo
 bench-tokens: .venv/ready  ## the token estimate, beside a tokenizer
 	$(BIN)/python -m benchmarks.tokens
 
+bench-replay: .venv/ready  ## conversations replayed: who breaks them, and what they cost with prompt caches
+	$(BIN)/python -m benchmarks.replay
+
 tables: .venv/ready  ## builds the shipped catalogue anew from newer tables
 	$(BIN)/python -m benchmarks.tables.build
 

@@ -17,7 +17,7 @@ from ofox_middleware.health import HealthBook
 from ofox_middleware.lack_book import LackBook
 from ofox_middleware.lacks import Lack, lack_in
 from ofox_middleware.pools import Pools
-from ofox_middleware.sessions import Pin, SessionBook, session_key
+from ofox_middleware.sessions import LEAST_CACHED_TOKENS, Pin, SessionBook, session_key
 from ofox_middleware.settings import RoutingConfig, Settings
 from ofox_middleware.types import (
     Candidate,
@@ -32,9 +32,12 @@ from ofox_middleware.types import (
     Signals,
 )
 
-CACHE_WARM_S: Final = 300.0
-"""A provider's prompt cache is taken to be warm for five idle minutes, the shortest lifetime that the large providers
-document for it."""
+MOST_FURTHER: Final = 20
+"""A conversation is expected to go on for as many requests as it has sent, the best guess of who knows nothing else,
+and for no more than this."""
+
+MOST_SWITCHES: Final = 3
+"""Moves after which the margin for the next one grows no further."""
 
 STUCK_AFTER: Final = 3
 """The same tool call, or a failing tool, this often in a row means that the model does not get on by itself."""
@@ -195,7 +198,8 @@ class SmartRouter:
         named, left_out = _candidates(config, settings, pool)
 
         key = session_key(read.opening, caller, config.session_id or session)
-        pin = None if read.housekeeping or stuck else self.sessions.get(key)
+        held = None if read.housekeeping else self.sessions.get(key)
+        pin = None if stuck else held
         fallback = settings.fallback if config.fallback is None else config.fallback
         terms = scoring.Terms(
             output_tokens=min(
@@ -203,7 +207,9 @@ class SmartRouter:
             ),
             context_margin=settings.context_margin,
             max_cost_usd=config.max_cost_usd,
-            cached=self._cached(pin),
+            cached=None if held is None else held.warm(self._clock()),
+            further=_further(read, held) if settings.max_sessions else 0,
+            marked=read.cache_control,
             refused=self.lacks.reasons((facts.name for facts in named), read, body) if self.lacks else None,
             probes=fallback and pin is None and not read.in_tool_loop,
         )
@@ -219,7 +225,7 @@ class SmartRouter:
         degraded = down > 0
         pinned = _pinned(pin, feasible, degraded=degraded)
         reason: Reason = "session"
-        if pinned is not None and _stays(pinned, equals[0], read, settings.session_margin):
+        if pin is not None and pinned is not None and _stays(pinned, equals[0], read, profile, _margin(pin, settings)):
             pick = pinned
         else:
             pick, reason = self._pick(equals, feasible)
@@ -306,11 +312,6 @@ class SmartRouter:
             self._classifier_rests_until = ended + CLASSIFIER_REST_S
         return difficulty
 
-    def _cached(self, pin: Pin | None) -> dict[str, int] | None:
-        if pin is None or self._clock() - pin.at > CACHE_WARM_S:
-            return None
-        return {pin.model: pin.sent_tokens}
-
 
 @dataclass(slots=True)
 class _Rules:
@@ -370,9 +371,25 @@ def _pinned(pin: Pin | None, feasible: Sequence[scoring.Assessed], *, degraded: 
     return next((item for item in feasible if item.facts.name == pin.model and item.healthy), None)
 
 
-def _stays(pinned: scoring.Assessed, best: scoring.Assessed, read: Signals, margin: float) -> bool:
+def _stays(pinned: scoring.Assessed, best: scoring.Assessed, read: Signals, profile: Profile, margin: float) -> bool:
     """Whether the conversation keeps its model. Signed thinking can be read only by the model that wrote it."""
-    return read.in_tool_loop or read.thinking_signed or scoring.worth_staying(pinned, best, margin)
+    if read.in_tool_loop or read.thinking_signed:
+        return True
+    return scoring.worth_staying(pinned, best, margin, tie=profile.tie)
+
+
+def _further(read: Signals, held: Pin | None) -> int:
+    """How many more requests the conversation will send. Of a new one only that a long prompt rarely comes once."""
+    if read.housekeeping:
+        return 0
+    if held is None:
+        return int(read.input_tokens >= LEAST_CACHED_TOKENS)
+    return max(1, min(MOST_FURTHER, read.human_turns + read.tool_turns - 1))
+
+
+def _margin(pin: Pin, settings: Settings) -> float:
+    """How much better another model must be: more after each move, so that no conversation goes to and fro."""
+    return settings.session_margin * (1 + min(pin.switches, MOST_SWITCHES))
 
 
 def _ignore(_: Decision, __: str) -> None:

@@ -46,6 +46,8 @@ class Terms(msgspec.Struct, frozen=True):
         context_margin: share of a window kept free for errors of the token estimate.
         max_cost_usd: dearer candidates are skipped; ``None`` is no limit.
         cached: prompt tokens that a model has read already, by name.
+        further: how many more requests the conversation is expected to send after this one.
+        marked: the request sets ``cache_control``, without which Anthropic caches nothing.
         refused: why a model is known to refuse this request, by name. It comes after all others, but stays: what a
             provider said some time ago is no reason to answer the caller in its place.
         probes: whether a half-open model may get this request as its probe.
@@ -55,18 +57,25 @@ class Terms(msgspec.Struct, frozen=True):
     context_margin: float = 0.1
     max_cost_usd: float | None = None
     cached: Mapping[str, int] | None = None
+    further: int = 0
+    marked: bool = False
     refused: Mapping[str, str] | None = None
     probes: bool = True
 
 
 class Assessed(msgspec.Struct, eq=False, gc=False):
-    """One candidate while it is being judged. ``group`` orders the ranking; the other fields as in ``Candidate``."""
+    """One candidate while it is being judged.
+
+    ``group`` orders the ranking; ``rate_usd`` is what it is compared by: the mean cost of this request and of those
+    that the conversation is expected to send after it. The other fields are those of ``Candidate``.
+    """
 
     facts: ModelFacts
     group: int
     reason: str = ""
     quality: float = 0.0
     cost_usd: float | None = None
+    rate_usd: float | None = None
     time_s: float = 0.0
     score: float = -math.inf
     reopens_in_s: float = 0.0
@@ -105,6 +114,24 @@ def expected_cost_usd(facts: ModelFacts, input_tokens: int, output_tokens: int, 
     cached = min(cached_tokens, input_tokens)
     cached_usd = facts.input_usd if facts.cached_input_usd is None else facts.cached_input_usd
     return (input_tokens - cached) * facts.input_usd + cached * cached_usd + output_tokens * facts.output_usd
+
+
+def caches(facts: ModelFacts, *, marked: bool) -> bool:
+    """Whether a model's provider keeps what it has read of a prompt, at a price of its own."""
+    return facts.cached_input_usd is not None and (marked or facts.provider != "anthropic")
+
+
+def rate_usd(facts: ModelFacts, input_tokens: int, terms: Terms, now_usd: float | None) -> float | None:
+    """Mean USD of a request that costs ``now_usd`` and of the ``terms.further`` ones after it.
+
+    So a prompt cache that is lost by a move is weighed against what the rest of the conversation will save by it, and a
+    model that caches nothing against one that does.
+    """
+    if not terms.further or now_usd is None:
+        return now_usd
+    cached = input_tokens if caches(facts, marked=terms.marked) else 0
+    later_usd = expected_cost_usd(facts, input_tokens, terms.output_tokens, cached)
+    return None if later_usd is None else (now_usd + terms.further * later_usd) / (1 + terms.further)
 
 
 def lack(facts: ModelFacts, needs: Set[Need], room: float, answer: int | None) -> tuple[int, str]:
@@ -162,7 +189,11 @@ def assess(
         assessed.append(item)
         if group == _SKIPPED:
             continue
-        item.cost_usd = expected_cost_usd(facts, signals.input_tokens, output_tokens, cached.get(facts.name, 0))
+        sent = cached.get(facts.name, 0)
+        if sent and not caches(facts, marked=terms.marked):
+            sent = 0
+        item.cost_usd = expected_cost_usd(facts, signals.input_tokens, output_tokens, sent)
+        item.rate_usd = rate_usd(facts, signals.input_tokens, terms, item.cost_usd)
         if terms.max_cost_usd is not None:
             if item.cost_usd is None:
                 item.group, item.reason = _UNKNOWN, "unknown_price"
@@ -210,14 +241,14 @@ def score(assessed: Sequence[Assessed], profile: Profile) -> None:
     weight_quality, weight_cost, weight_time = profile.quality / total, profile.cost / total, profile.time / total
     best_quality = max(_LEAST, *[item.quality for item in standard])
     best_time = max(_LEAST, min([item.time_s for item in standard]))
-    known = [item.cost_usd for item in feasible if item.cost_usd is not None]
+    known = [item.rate_usd for item in feasible if item.rate_usd is not None]
     dearest = max(known, default=COST_GRAIN_USD)
-    best_cost = min([item.cost_usd for item in standard if item.cost_usd is not None], default=dearest)
+    best_cost = min([item.rate_usd for item in standard if item.rate_usd is not None], default=dearest)
     best_cost = max(best_cost, COST_GRAIN_USD)
     least_quality = profile.floor * best_quality
     log = math.log
     for item in feasible:
-        quality, cost, time_s = item.quality, item.cost_usd, item.time_s
+        quality, cost, time_s = item.quality, item.rate_usd, item.time_s
         if cost is None:
             cost = dearest
         item.score = (
@@ -248,7 +279,7 @@ def near_best(assessed: Sequence[Assessed], profile: Profile, share_within: floa
         least = best + math.log1p(-share_within)
         return [item for item in field if item.score >= least]
     field = [item for item in field if item.score >= best + math.log1p(-profile.tie)]
-    priced = sorted((item for item in field if item.cost_usd is not None), key=_known_cost)
+    priced = sorted((item for item in field if item.rate_usd is not None), key=_known_cost)
     if not priced:
         return field
     most = max(_known_cost(priced[0]), COST_GRAIN_USD) * (1 + share_within)
@@ -259,7 +290,7 @@ _score = attrgetter("score")
 
 
 def _known_cost(item: Assessed) -> float:
-    return math.inf if item.cost_usd is None else item.cost_usd
+    return math.inf if item.rate_usd is None else item.rate_usd
 
 
 def choose(equals: Sequence[Assessed], draw: Callable[[], float]) -> Assessed:
@@ -298,13 +329,18 @@ def fallbacks(pick: Assessed, assessed: Sequence[Assessed]) -> list[Assessed]:
 _DIVERSITY_LOG: Final = math.log(DIVERSITY)
 
 
-def worth_staying(pinned: Assessed, best: Assessed, margin: float) -> bool:
+def worth_staying(pinned: Assessed, best: Assessed, margin: float, *, tie: float) -> bool:
     """Whether a conversation stays where it is: no other model is better by more than ``margin``, as a share.
 
-    What moving costs is in the scores already: the pinned model pays the cached price for what it has read. A model
-    that has fallen under the profile's floor for this ask is not stayed with while another is above it.
+    What moving costs is in the rates already: the pinned model pays the cached price for what it has read. A model
+    that has fallen under the profile's floor for this ask is not stayed with while another is above it. Under a profile
+    with a ``tie``, whose score does not look at costs, ``best`` is the cheapest of the nearly best.
     """
-    return pinned.group <= best.group and math.exp(best.score - pinned.score) - 1 <= margin
+    if pinned.group > best.group or math.exp(best.score - pinned.score) - 1 > margin:
+        return False
+    if not tie or best.rate_usd is None or pinned.rate_usd is None:
+        return True
+    return pinned.rate_usd <= best.rate_usd * (1 + margin)
 
 
 def check_difficulty(difficulty: Difficulty) -> None:

@@ -5,10 +5,20 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from hashlib import blake2b
+from typing import Final
 
 import msgspec
 
 from ofox_middleware.types import Clock
+
+CACHE_WARM_S: Final = 300.0
+"""A provider's prompt cache is taken to be warm for five idle minutes, the shortest lifetime that the large providers
+document for it."""
+
+LEAST_CACHED_TOKENS: Final = 1024
+"""A shorter prompt is in no cache (OpenAI and most Anthropic models; others begin at 128 to 4,096)."""
+
+_MOST_LEFT: Final = 2  # models that a conversation has left whose caches are remembered
 
 
 class Pin(msgspec.Struct, frozen=True, gc=False):
@@ -19,12 +29,23 @@ class Pin(msgspec.Struct, frozen=True, gc=False):
         sent_tokens: prompt tokens that the model has read already, and so may have cached.
         at: when the conversation last used it, by the book's clock.
         degraded: chosen while a candidate was unhealthy; it holds only as long as that lasts.
+        left: the models that it was on before, latest first, each with its ``sent_tokens`` and ``at``.
+        switches: how often it has changed its model.
     """
 
     model: str
     sent_tokens: int
     at: float
     degraded: bool = False
+    left: tuple[tuple[str, int, float], ...] = ()
+    switches: int = 0
+
+    def warm(self, now: float) -> dict[str, int]:
+        """Prompt tokens that are likely to be in each model's cache at ``now``, by name; only models that have some."""
+        read = ((self.model, self.sent_tokens, self.at), *self.left)
+        return {
+            model: tokens for model, tokens, at in read if tokens >= LEAST_CACHED_TOKENS and now - at <= CACHE_WARM_S
+        }
 
 
 class SessionBook:
@@ -54,7 +75,14 @@ class SessionBook:
         if not key or self.max_sessions == 0:
             return
         with self._lock:
-            self._pins[key] = Pin(model, sent_tokens, self._clock(), degraded)
+            known = self._pins.get(key)
+            left: tuple[tuple[str, int, float], ...] = ()
+            switches = 0
+            if known is not None:
+                switches = known.switches + (known.model != model)
+                read = ((known.model, known.sent_tokens, known.at), *known.left)
+                left = tuple(entry for entry in read if entry[0] != model)[:_MOST_LEFT]
+            self._pins[key] = Pin(model, sent_tokens, self._clock(), degraded, left, switches)
             self._pins.move_to_end(key)
             while len(self._pins) > self.max_sessions:
                 self._pins.popitem(last=False)

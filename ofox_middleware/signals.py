@@ -23,6 +23,8 @@ _MAX_ITEMS = 20_000
 _MAX_TOOLS = 48
 """Tool definitions that are measured; of longer lists an even sample is, for all."""
 _OUTPUT_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
+_CACHE_CONTROL = "cache_control"
+_MARKED_ITEMS = 4  # clients mark the end of the history, at most a few messages from its end
 _OPENING_SEPARATOR = "\x1e"
 
 
@@ -79,6 +81,7 @@ def read(body: Mapping[str, Any], surface: Surface) -> Signals:
         repeated_calls=recent.repeated_calls,
         housekeeping=is_housekeeping(recent.ask, system, limit),
         thinking_signed=content.signed,
+        cache_control=_asks_caching(body, params, items),
         opening=_opening(system, items, recent),
     )
 
@@ -122,6 +125,21 @@ def _read_system(body: Mapping[str, Any], surface: Surface, items: list[Any], co
     if surface == "messages":
         return head
     return "\n".join(filter(None, (head, read_system(items))))[:ASK_CHARS]
+
+
+def _asks_caching(body: Mapping[str, Any], params: frozenset[str], items: list[Any]) -> bool:
+    """Whether ``cache_control`` stands where clients put it: on top, in system text, tools or the last turns."""
+    if _CACHE_CONTROL in params:
+        return True
+    places = [body.get("system"), body.get("tools")]
+    places += [item.get("content") for item in (*items[:1], *items[-_MARKED_ITEMS:]) if isinstance(item, dict)]
+    for place in places:
+        if not isinstance(place, list):
+            continue
+        for part in place if len(place) <= _MAX_TOOLS else (*place[:2], *place[-2:]):
+            if isinstance(part, dict) and _CACHE_CONTROL in part:
+                return True
+    return False
 
 
 def _opening(system: str, items: list[Any], recent: Recent) -> str:

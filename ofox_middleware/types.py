@@ -174,6 +174,7 @@ class Signals(msgspec.Struct, frozen=True):
         housekeeping: a harness's own request, such as a title or a summary, that needs no strong model.
         thinking_signed: the history holds reasoning that its provider signed or encrypted and that another provider
             cannot take (Anthropic signatures, OpenAI encrypted reasoning, Gemini thought signatures).
+        cache_control: the request asks for its prompt to be cached, as Anthropic's API wants it said.
         opening: what identifies the conversation: system text and the first human message, bounded; ``""`` if none.
     """
 
@@ -192,6 +193,7 @@ class Signals(msgspec.Struct, frozen=True):
     repeated_calls: int = 0
     housekeeping: bool = False
     thinking_signed: bool = False
+    cache_control: bool = False
     opening: str = ""
 
 

@@ -261,10 +261,41 @@ def test_staying_is_worth_it_within_the_margin() -> None:
     """A conversation stays unless another model is better by more than the margin, or its own is under the floor."""
     items = judged(facts("a/best", 2.0), facts("b/near", 1.9))
     best, near = items["a/best"], items["b/near"]
-    assert scoring.worth_staying(near, best, 0.15)
-    assert not scoring.worth_staying(near, best, 0.001)
+    assert scoring.worth_staying(near, best, 0.15, tie=0)
+    assert not scoring.worth_staying(near, best, 0.001, tie=0)
     below = judged(facts("a/strong", 3.0, 1e-5), facts("b/small", -2.0, 1e-7), profile="cost")
-    assert not scoring.worth_staying(below["b/small"], below["a/strong"], 0.15)
+    assert not scoring.worth_staying(below["b/small"], below["a/strong"], 0.15, tie=0)
+
+
+def test_staying_under_a_tie_looks_at_what_it_costs() -> None:
+    """A profile that ignores costs but for ties leaves a dear model for a nearly as good one that is cheaper."""
+    items = judged(facts("a/dear", 2.0, 1e-5), facts("b/near", 1.99, 1e-6), profile="quality")
+    assert scoring.worth_staying(items["a/dear"], items["b/near"], 0.15, tie=0)
+    assert not scoring.worth_staying(items["a/dear"], items["b/near"], 0.15, tie=0.01)
+    assert scoring.worth_staying(items["b/near"], items["a/dear"], 0.15, tie=0.01)
+
+
+def test_the_rate_weighs_the_lost_cache_against_the_rest() -> None:
+    """A move pays the whole prompt once; the longer the conversation goes on, the less that weighs."""
+    cached = replace(facts("a/dear", 2.0, 1e-5), cached_input_usd=1e-6, output_usd=0.0)
+    cheap = replace(facts("b/cheap", 2.0, 4e-6), cached_input_usd=4e-7, output_usd=0.0)
+    once, long = scoring.Terms(output_tokens=0), scoring.Terms(output_tokens=0, further=9)
+    stay_usd = scoring.expected_cost_usd(cached, 10_000, 0, 10_000)
+    move_usd = scoring.expected_cost_usd(cheap, 10_000, 0)
+    assert scoring.rate_usd(cached, 10_000, once, stay_usd) == stay_usd == pytest.approx(0.01)
+    assert scoring.rate_usd(cheap, 10_000, once, move_usd) == move_usd == pytest.approx(0.04)
+    assert scoring.rate_usd(cached, 10_000, long, stay_usd) == pytest.approx(0.01)
+    assert scoring.rate_usd(cheap, 10_000, long, move_usd) == pytest.approx((0.04 + 9 * 0.004) / 10)
+    assert scoring.rate_usd(cheap, 10_000, long, None) is None
+
+
+def test_anthropic_caches_only_what_is_marked() -> None:
+    """Without `cache_control` its models read everything at the full price, whatever the pin says."""
+    claude = replace(facts("anthropic/m", 2.0, 1e-5), cached_input_usd=1e-6)
+    assert scoring.caches(claude, marked=True)
+    assert not scoring.caches(claude, marked=False)
+    assert not scoring.caches(replace(claude, cached_input_usd=None), marked=True)
+    assert scoring.caches(replace(claude, provider="openai"), marked=False)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,26 @@ def test_pin_is_found_again() -> None:
     assert book.get("other") is None
 
 
+def test_caches_of_models_that_were_left_are_remembered() -> None:
+    """For five minutes a model that a conversation has left still has what it read, if that was long enough."""
+    clock = Clock()
+    book = SessionBook(clock=clock, ttl_s=3600, max_sessions=2)
+    for model, tokens in (("a", 5000), ("b", 6000), ("a", 7000), ("c", 500)):
+        book.pin("k", model, sent_tokens=tokens)
+        clock.now += 100
+    pin = book.get("k")
+    assert pin is not None
+    assert (pin.model, pin.switches) == ("c", 3)
+    assert pin.warm(clock.now) == {"a": 7000, "b": 6000}
+    assert pin.warm(clock.now + 100) == {"a": 7000}
+    assert pin.warm(clock.now + 301) == {}
+    for model in "defg":
+        book.pin("k", model, sent_tokens=2000)
+    pin = book.get("k")
+    assert pin is not None
+    assert set(pin.warm(clock.now)) == {"g", "f", "e"}
+
+
 def test_idle_pins_are_forgotten() -> None:
     """A pin that has been idle longer than its time to live is gone, and its memory with it."""
     clock = Clock()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ofox_middleware import signals
 from ofox_middleware.signals import MAX_OUTPUT_TOKENS, read, surface_of
 from ofox_middleware.tokens import MESSAGE_TOKENS, REPLY_TOKENS, estimate
 from ofox_middleware.types import Signals, Surface
@@ -468,3 +469,30 @@ def test_deep_nesting_is_survived() -> None:
         {"messages": [ask()], "tools": [deep], "response_format": deep},
     ):
         assert read(body, "chat").input_tokens > 0
+
+
+@pytest.mark.parametrize(
+    ("body", "asked"),
+    [
+        ({"cache_control": {"type": "ephemeral"}}, True),
+        ({"system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}]}, True),
+        ({"tools": [{"name": "a"}, {"name": "b", "cache_control": {"type": "ephemeral"}}]}, True),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "cache_control": {}}]}]}, True),
+        ({"messages": [{"role": "user", "content": "cache_control"}], "system": "cache_control"}, False),
+        ({"system": [None, "x"], "tools": {"cache_control": 1}, "messages": [None]}, False),
+    ],
+)
+def test_a_request_to_cache_its_prompt(body: dict[str, Any], asked: bool) -> None:
+    """`cache_control` is found where clients put it."""
+    full = {"messages": [{"role": "user", "content": "hi"}], **body}
+    assert signals.read(full, "messages").cache_control is asked
+
+
+def test_cache_control_is_looked_for_at_the_ends_only() -> None:
+    """A mark in the middle of a long history costs nothing to miss, a search for it would."""
+    plain = {"role": "user", "content": [{"type": "text", "text": "x"}]}
+    marked = {"role": "user", "content": [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]}
+    long = [plain] * 40
+    assert signals.read({"messages": [*long, marked, plain]}, "chat").cache_control
+    assert signals.read({"messages": [marked, *long]}, "chat").cache_control
+    assert not signals.read({"messages": [*long, marked, *long]}, "chat").cache_control
