@@ -21,6 +21,9 @@ test: .venv/ready  ## every test, each example among them, on WORKERS processes;
 cover:  ## every test, with branch coverage
 	$(MAKE) test ARGS="--cov --cov-report=term --cov-fail-under=95"
 
+soak-litellm: .venv/ready  ## thousands of mixed calls through LiteLLM, counted on both sides; 5 minutes
+	OFOX_SOAK_CALLS=3000 $(BIN)/python -m pytest -q tests/litellm/test_soak.py tests/litellm/test_proxy_soak.py
+
 lint: .venv/ready  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -54,7 +54,8 @@ class Call(str):
     Attributes:
         attempts: attempts that are still open, oldest first.
         routed: what the door remembers of a request that it routed.
-        own_timeout: the caller set a time-out of its own, so running into it says nothing about a provider.
+        own_timeout: the caller set a time-out of its own, so running into it says nothing about a provider that was
+            not late by its own habit.
         end: drops what is still open, from wherever it is called; ``None`` before the first attempt.
         superseded: attempts closed because a fallback began, whose failure event may still come.
     """
@@ -169,7 +170,7 @@ class Ledger:
         attempt = self._close(call, deployment)
         if attempt is None:
             return
-        if not is_failure(status, message) or (status == 408 and call.own_timeout):
+        if not is_failure(status, message) or (status == 408 and call.own_timeout and not attempt.lease.late):
             attempt.lease.cancel()
             return
         attempt.lease.fail(status=status, retry_after_s=retry_after_s)

@@ -24,6 +24,7 @@ from ofox_middleware.litellm_routed import (
     fallback_entries,
     hops,
     leaves_to_us,
+    sets_timeout,
 )
 from ofox_middleware.litellm_stream import finished
 from ofox_middleware.router import SmartRouter
@@ -199,7 +200,7 @@ def _decided(
     pick = decision.targets[decision.model]
     kwargs["model"] = pick.model
     kwargs.update({param: pick.params[param] for param in free & pick.params.keys()})
-    routed = Routed(decision, names, free, patient=patient)
+    routed = Routed(decision, names, free, patient=patient, own_timeout=sets_timeout(kwargs))
     if kwargs.get("fallbacks") is None:
         if not decision.fallback:
             kwargs["disable_fallbacks"] = True

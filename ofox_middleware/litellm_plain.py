@@ -14,7 +14,7 @@ import litellm
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware.errors import OfoxError
-from ofox_middleware.litellm_routed import Routed, card_params, current_routed, hops
+from ofox_middleware.litellm_routed import Routed, card_params, current_routed, hops, sets_timeout
 from ofox_middleware.litellm_stream import finished
 from ofox_middleware.router import SmartRouter
 
@@ -79,7 +79,8 @@ def _route(brain: SmartRouter, kwargs: dict[str, Any]) -> Routed | None:
     except OfoxError as error:
         raise events.refusal(error) from None
     names = hops(decision, brain.settings.max_attempts)
-    return Routed(decision, names, card_params(decision, names, kwargs))
+    free = card_params(decision, names, kwargs)
+    return Routed(decision, names, free, own_timeout=sets_timeout(kwargs))
 
 
 def _asked(routed: Routed, name: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:

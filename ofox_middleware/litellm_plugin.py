@@ -29,7 +29,7 @@ from ofox_middleware.ledger import Call, Ledger
 from ofox_middleware.litellm_attach import attach_router
 from ofox_middleware.litellm_patience import fit_timeouts, says_nothing
 from ofox_middleware.litellm_pool import Pool
-from ofox_middleware.litellm_routed import Routed, current_routed
+from ofox_middleware.litellm_routed import Routed, current_routed, sets_timeout
 from ofox_middleware.litellm_setup import make_router, proxy_router, serve_console, share_health, watch_config
 from ofox_middleware.litellm_stamp import FrameStamper, stamp, stamped_chunk
 from ofox_middleware.router import SmartRouter
@@ -86,7 +86,7 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
             fit_timeouts(proxy_router(), lambda: self.router, lambda: self.ledger)
         call = events.call_of(data.get("litellm_logging_obj"))
         if call is not None:
-            call.own_timeout = any(data.get(name) is not None for name in ("timeout", "stream_timeout"))
+            call.own_timeout = sets_timeout(data)
         if not self.routes:
             return data
         config = data.pop("model_routing_config", None)
@@ -206,13 +206,14 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         for param, value in pick.params.items():
             if kwargs.get(param) is None:
                 kwargs[param] = value
-        call.routed = Routed(decision, (decision.model,), stamps=True)
+        call.routed = Routed(decision, (decision.model,), stamps=True, own_timeout=sets_timeout(kwargs))
 
     def _begin(self, call: Call, attempt: events.Start) -> None:
         if call.routed is None:
             call.routed = current_routed.get()
         facts = self._facts(call, attempt)
         if isinstance(call.routed, Routed):
+            call.own_timeout = call.own_timeout or call.routed.own_timeout
             call.routed.trying(attempt.group if facts is None else facts.name)
             if not any(known is call for known in call.routed.calls):
                 call.routed.calls.append(call)

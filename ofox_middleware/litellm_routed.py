@@ -33,11 +33,12 @@ class Routed:
         stamps: whether answers are stamped where LiteLLM receives them, because no later place sees them.
         fallbacks: the list that LiteLLM was given of the hops after the first; it is read again after each failure.
         patient: whether the caller left time-outs and fallbacks to us.
+        own_timeout: whether the caller set a time-out of its own.
     """
 
     __slots__ = (
         "_first_byte", "_lacks", "_reported", "_started", "calls", "decision", "fallbacks", "free", "hops", "now",
-        "patient", "stamps", "tried",
+        "own_timeout", "patient", "stamps", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -48,6 +49,7 @@ class Routed:
         *,
         stamps: bool = False,
         patient: bool = False,
+        own_timeout: bool = False,
     ) -> None:
         self.decision = decision
         self.hops = hops
@@ -56,6 +58,7 @@ class Routed:
         self.fallbacks: list[Any] = []
         self._lacks: dict[str, Lack | None] = {}
         self.patient = patient
+        self.own_timeout = own_timeout
         self.calls: list[Call] = []
         self.now: str | None = None
         self.tried: list[str] = []
@@ -187,6 +190,11 @@ def _header_safe(value: str) -> str:
     return "".join(char if " " <= char <= "~" else "?" for char in value)
 
 
+def sets_timeout(request: Mapping[str, Any]) -> bool:
+    """Whether a request, or the arguments of a call, limits the time of an attempt."""
+    return any(request.get(name) is not None for name in ("timeout", "stream_timeout", "request_timeout"))
+
+
 def hops(decision: Decision, max_attempts: int) -> tuple[str, ...]:
     """The pick and the fallbacks that may be tried."""
     return decision.ranking[: max_attempts if decision.fallback else 1]
@@ -194,7 +202,7 @@ def hops(decision: Decision, max_attempts: int) -> tuple[str, ...]:
 
 def leaves_to_us(given: Mapping[str, Any]) -> bool:
     """Whether a request names neither time-outs nor fallbacks of its own. To be asked before ours are put in."""
-    return all(given.get(name) is None for name in ("timeout", "request_timeout", "stream_timeout", "fallbacks"))
+    return given.get("fallbacks") is None and not sets_timeout(given)
 
 
 def card_params(decision: Decision, names: tuple[str, ...], given: Mapping[str, Any]) -> frozenset[str]:

@@ -33,7 +33,13 @@ def config(base_url: str, **ofox: Any) -> dict[str, Any]:
     models = [deployment(name, f"prov-{name}", base_url, ofox=facts) for name, facts in MODELS.items()]
     return {
         "model_list": [*models, deployment("embed", "prov-embed", base_url, mode="embedding")],
-        "litellm_settings": {"callbacks": [PLUGIN, "probe.probe"], "enable_post_custom_auth_checks": True},
+        "litellm_settings": {
+            "callbacks": [PLUGIN, "probe.probe"],
+            "enable_post_custom_auth_checks": True,
+            # Requests may ask for LiteLLM's cache.
+            "cache": True,
+            "cache_params": {"type": "local", "mode": "default_off"},
+        },
         "callback_settings": {"ofox": {"seed": 7, "share_within": 0.0, **ofox}},
         "router_settings": {
             "num_retries": 0,

@@ -7,7 +7,8 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,9 @@ class Behaviour:
     chunk_delay_s: float = 0.0
     times: int | None = None
     """Applies to this many calls only, then the model is well again."""
+    every: int = 1
+    """Applies to one call in this many."""
+    calls: int = 0
 
 
 @dataclass
@@ -58,6 +62,12 @@ class Upstream:
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     finished: int = 0
     aborted: int = 0
+    answered: Counter[str] = field(default_factory=Counter)
+    """Whole answers by backend model."""
+    failed: Counter[str] = field(default_factory=Counter)
+    """Answers that were an error, or broke, by backend model."""
+    marked: bytes = b""
+    """What a request must hold for its answer to be counted there."""
 
     @property
     def base_url(self) -> str:
@@ -70,6 +80,9 @@ class Upstream:
     def reset(self) -> None:
         self.seen.clear()
         self.behaviours.clear()
+        self.answered.clear()
+        self.failed.clear()
+        self.marked = b""
 
     def models(self) -> list[str]:
         """Backend models in the order in which they were called."""
@@ -79,35 +92,46 @@ class Upstream:
         found = self.behaviours.get(model)
         if found is None:
             return Behaviour()
+        found.calls += 1
+        if found.calls % found.every:
+            return Behaviour(delay_s=found.delay_s, chunk_delay_s=found.chunk_delay_s)
         if found.times is not None:
             if found.times == 0:
                 return Behaviour()
             found.times -= 1
         return found
 
-    async def record(self, request: Request) -> tuple[dict[str, Any], Behaviour]:
+    async def record(self, request: Request) -> tuple[dict[str, Any], Behaviour, Callable[[Counter[str]], None]]:
+        """The request, how to answer it, and what notes the end of the answer."""
         raw = await request.body()
         body = json.loads(raw or b"{}")
+        name = str(body.get("model", ""))
         self.seen.append(Seen(request.url.path, body, raw, dict(request.headers)))
-        return body, self.behaviour(str(body.get("model", "")))
+        weight = 1 if self.marked in raw else 0
+        return body, self.behaviour(name), lambda tally: tally.update({name: weight})
 
     async def answer(self, request: Request) -> Response:
-        body, how = await self.record(request)
+        body, how, note = await self.record(request)
         if how.hang:
             await asyncio.sleep(3600)
         if how.delay_s:
             await asyncio.sleep(how.delay_s)
         path = request.url.path
         if how.status != 200:
+            note(self.failed)
             return _failure(how, anthropic=path.endswith("/messages"))
         kind = next(name for name in ("chat/completions", "completions", "responses", "messages", "embeddings")
                     if path.endswith(name))  # fmt: skip
         if body.get("stream"):
-            return StreamingResponse(self.counted(_frames(kind, body, how)), media_type="text/event-stream")
+            frames = self.counted(note, how, _frames(kind, body, how))
+            return StreamingResponse(frames, media_type="text/event-stream")
         self.finished += 1
+        note(self.answered)
         return JSONResponse(_whole(kind, body))
 
-    async def counted(self, frames: AsyncIterator[str]) -> AsyncIterator[str]:
+    async def counted(
+        self, note: Callable[[Counter[str]], None], how: Behaviour, frames: AsyncIterator[str]
+    ) -> AsyncIterator[str]:
         done = False
         try:
             async for frame in frames:
@@ -116,6 +140,7 @@ class Upstream:
         finally:
             if done:
                 self.finished += 1
+                note(self.answered if how.break_after is None else self.failed)
             else:
                 self.aborted += 1
 

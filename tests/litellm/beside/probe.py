@@ -8,8 +8,11 @@ from litellm.proxy.proxy_server import app
 
 from ofox_middleware import plugin_state
 from ofox_middleware.router import SmartRouter
+from tests.litellm.tally import Tally
 
 LOGGED: deque = deque(maxlen=50)
+TALLY = Tally()
+TALLY.install()
 
 
 class Probe(CustomLogger):
@@ -32,6 +35,11 @@ def view():
 probe = Probe()
 
 
+@app.get("/_tally")
+def tally():
+    return {name: TALLY.of(name) for name, _ in list(TALLY.counts)}
+
+
 @app.post("/_break")
 def break_decisions():
     """Puts a bug into the next decisions, until `/_reset`."""
@@ -45,3 +53,4 @@ def reset():
     if old is not None:
         plugin_state.use(SmartRouter(old.settings))
     LOGGED.clear()
+    TALLY.counts.clear()
