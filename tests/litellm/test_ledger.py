@@ -113,6 +113,21 @@ def test_the_callers_own_faults_are_no_failures() -> None:
     assert failures(health, "a") == 0
 
 
+def test_a_callers_own_time_out_counts_when_the_model_was_late_by_its_own_habit() -> None:
+    """An app that limits every call must still learn that a model hangs."""
+    now = [0.0]
+    health = HealthBook(clock=lambda: now[0])
+    ledger = Ledger(health)
+    call = Call()
+    call.own_timeout = True
+    ledger.begin(call, A, "d1")
+    now[0] += 200.0
+    health.snapshot()
+    ledger.fail(call, "d1", status=408)
+    assert health.in_flight() == 0
+    assert failures(health, "a") == 1
+
+
 def test_a_time_out_of_ours_is_a_failure() -> None:
     """A 408 without a time-out of the caller's speaks against the provider."""
     health, ledger = book()
