@@ -60,6 +60,13 @@ class Lease:
         self.probe = False
         self.closed = False
 
+    def overdue(self) -> bool:
+        """Whether it has shown nothing for longer than the model's requests take, by what is known of them."""
+        home = self._home
+        with home.lock:
+            now = home.clock()
+            return self.ttft_s is None and now - self.started >= home.speed.patience_s(now)
+
     def first_token(self) -> None:
         """The first piece of content came now; later calls do nothing. Not for an error, nor for an answer that is
         not streamed, whose first byte comes after its last token."""

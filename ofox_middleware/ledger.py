@@ -170,7 +170,7 @@ class Ledger:
         attempt = self._close(call, deployment)
         if attempt is None:
             return
-        if not is_failure(status, message) or (status == 408 and call.own_timeout and not attempt.lease.late):
+        if not is_failure(status, message) or (status == 408 and call.own_timeout and not attempt.lease.overdue()):
             attempt.lease.cancel()
             return
         attempt.lease.fail(status=status, retry_after_s=retry_after_s)

@@ -122,7 +122,6 @@ def test_a_callers_own_time_out_counts_when_the_model_was_late_by_its_own_habit(
     call.own_timeout = True
     ledger.begin(call, A, "d1")
     now[0] += 200.0
-    health.snapshot()
     ledger.fail(call, "d1", status=408)
     assert health.in_flight() == 0
     assert failures(health, "a") == 1
