@@ -1,6 +1,7 @@
 # Needs Python 3.10 or later and make. Every target makes the environment that it needs.
 PYTHON ?= python3
 BIN := .venv/bin
+DOOR ?= tests/litellm
 WORKERS ?= auto
 export LITELLM_LOCAL_MODEL_COST_MAP ?= True
 
@@ -23,6 +24,17 @@ cover:  ## every test, with branch coverage
 
 soak-litellm: .venv/ready  ## thousands of mixed calls through LiteLLM, counted on both sides; 5 minutes
 	OFOX_SOAK_CALLS=3000 $(BIN)/python -m pytest -q tests/litellm/test_soak.py tests/litellm/test_proxy_soak.py
+
+contract: contract-oldest contract-newest  ## the LiteLLM door on the oldest and the newest LiteLLM that it allows
+
+contract-oldest: .venv/ready
+	$(BIN)/python -m pytest -q $(DOOR) $(ARGS)
+
+contract-newest: .venv-newest/ready
+	.venv-newest/bin/python -m pytest -q $(DOOR) $(ARGS)
+
+newest: .venv/ready  ## pins the newest LiteLLM of the day, for the contract
+	$(BIN)/python .ci/newest.py
 
 lint: .venv/ready  ## ruff
 	$(BIN)/ruff check .
@@ -71,10 +83,15 @@ constraints: .venv/ready  ## pins anew what pyproject.toml asks for, with hashes
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	touch $@
 
+.venv-newest/ready: pyproject.toml constraints-newest.txt
+	.ci/environment.sh .venv-newest constraints-newest.txt $(PYTHON)
+	.venv-newest/bin/pip install -q --no-deps --no-build-isolation -e .
+	touch $@
+
 .venv-demo/ready: pyproject.toml constraints-demo.txt
 	.ci/environment.sh .venv-demo constraints-demo.txt $(PYTHON)
 	.venv-demo/bin/pip install -q --no-deps --no-build-isolation -e .
 	touch $@
 
 clean:
-	rm -rf .venv .venv-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* dist build
+	rm -rf .venv .venv-newest .venv-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* dist build

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
-from litellm.constants import RETURN_RAW_MODEL_NAME_METADATA_KEY
 from litellm.litellm_core_utils.core_helpers import get_or_create_metadata_bucket
 from litellm.proxy._types import UserAPIKeyAuth
 
@@ -15,6 +14,7 @@ from ofox_middleware import litellm_proxy as proxy
 from ofox_middleware.errors import InvalidRequest, OfoxError
 from ofox_middleware.ledger import Call
 from ofox_middleware.litellm_pool import Pool
+from ofox_middleware.litellm_private import optional
 from ofox_middleware.litellm_routed import Routed, card_params, fallback_entries, hops, leaves_to_us
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import Decision
@@ -55,7 +55,10 @@ async def route(
         # An error of ours must not cost the request: the first model that the key may use answers it.
         log.exception("ofox: error in a decision")
         brain.stats["litellm_decision_error"] += 1
-        data["model"] = await proxy.first_allowed(key, brain.settings.auto_models) or data["model"]
+        try:
+            data["model"] = await proxy.first_allowed(key, brain.settings.auto_models) or data["model"]
+        except OfoxError as unknown:
+            raise proxy.Refusal(unknown) from None
         return data
     raise proxy.dry_run(decision, decision.surface, data)
 
@@ -67,7 +70,7 @@ async def _decide(
     path = events.PATHS.get(call_type)
     if path is None:
         raise events.not_chat()
-    pool = await proxy.allowed(candidates.facts(brain), key)
+    pool = await proxy.allowed(candidates.facts(brain), key, data, call_type)
     keeper = proxy.keeper_of(data.get("previous_response_id"))
     if keeper is not None:
         pool = [facts for facts in pool if facts.model == keeper]
@@ -94,16 +97,19 @@ async def _rewrite(
     for param in free & pick.params.keys():
         data[param] = pick.params[param]
     routed = Routed(decision, names, free, patient=patient)
+    settled: frozenset[str] = frozenset()
     if data.get("fallbacks") is None:
         if not decision.fallback:
             data["disable_fallbacks"] = True
         elif len(names) > 1:
             data["fallbacks"] = routed.fallbacks = fallback_entries(decision, names[1:], free, brain.health)
-        for setting, narrowed in (await proxy.operator_fallbacks(key)).items():
-            data.setdefault(setting, narrowed)
+            settled = frozenset({"fallbacks"})
+    data.update(await proxy.narrowed_fallbacks(data, key, settled=settled))
     _, bucket = get_or_create_metadata_bucket(data)
     # LiteLLM writes the name that the client sent into every answer unless this is set; then we write the pool's name.
-    bucket[RETURN_RAW_MODEL_NAME_METADATA_KEY] = True
+    raw_name = optional("RETURN_RAW_MODEL_NAME_METADATA_KEY")
+    if raw_name is not None:
+        bucket[raw_name] = True
     noted = bucket.get("spend_logs_metadata")
     bucket["spend_logs_metadata"] = {**(noted if isinstance(noted, dict) else {}), "ofox": _summary(decision)}
     if call is not None:

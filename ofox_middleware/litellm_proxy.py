@@ -10,33 +10,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import litellm
-from litellm.exceptions import BudgetExceededError, ModifyResponseException
 from litellm.proxy import proxy_server
 from litellm.proxy._types import ProxyException, UserAPIKeyAuth
-from litellm.proxy.auth.fallback_model_access import is_model_authorized_for_token
-from litellm.proxy.hooks.responses_id_security import ResponsesIDSecurity
-from litellm.responses.utils import ResponsesAPIRequestUtils
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ofox_middleware.errors import NotAllowed, OfoxError
+from ofox_middleware.litellm_access import Grants
+from ofox_middleware.litellm_limits import OverBudget, OverLimit, RateLimits, has_budgets, within_budget
+from ofox_middleware.litellm_private import optional
 from ofox_middleware.types import Decision, ModelFacts, Surface
 
-_MODEL_BUDGETS: Final = (
-    "model_max_budget",
-    "team_model_max_budget",
-    "user_model_max_budget",
-    "end_user_model_max_budget",
-)
-OPERATOR_FALLBACKS: Final = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
-
-
-class OverBudget(OfoxError):
-    """Every candidate is over a budget that LiteLLM keeps for it."""
-
-    status = 429
-    code = "model_budget_exceeded"
+FALLBACKS: Final = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 
 
 class Refusal(ProxyException):  # type: ignore[misc]
@@ -81,9 +67,10 @@ def dry_run(decision: Decision, surface: Surface, data: dict[str, Any]) -> Excep
         # Adding the same class again replaces it, so there is no need to remember.
         handlers.add_exception_handler(DryRun, _answer_dry_run)
         return DryRun(decision)
-    answer: Exception = ModifyResponseException(
-        message=json.dumps(decision.to_dict()), model=decision.model, request_data=data
-    )
+    replaces_answer = optional("ModifyResponseException")
+    if replaces_answer is None:
+        return DryRun(decision)
+    answer: Exception = replaces_answer(message=json.dumps(decision.to_dict()), model=decision.model, request_data=data)
     return answer
 
 
@@ -97,59 +84,42 @@ def _exception_middleware() -> ExceptionMiddleware | None:
     return None
 
 
-async def allowed(pool: Mapping[str, tuple[ModelFacts, str | None]], key: UserAPIKeyAuth) -> list[ModelFacts]:
-    """The part of ``pool`` that the caller's key, team, user and end user may call, by LiteLLM's own rules.
-
-    Auth has only seen the name ``auto``; LiteLLM takes access to a router's name as access to everything behind it.
+async def allowed(
+    pool: Mapping[str, tuple[ModelFacts, str | None]], key: UserAPIKeyAuth, data: Mapping[str, Any], call_type: str
+) -> list[ModelFacts]:
+    """The part of ``pool`` that the caller may call, and may still call by budgets and rate limits of single models.
 
     Raises:
-        NotAllowed: nothing is left.
+        NotAllowed: the caller may use nothing of it.
         OverBudget: nothing is left that a budget for a single model does not forbid.
+        OverLimit: nothing is left that a rate limit for a single model does not forbid.
     """
+    grants = await Grants.of(key)
     mine = [facts for facts, team in pool.values() if team is None or team == key.team_id]
-    kept = [facts for facts in mine if await _may(key, facts.model)]
-    if mine and not kept:
-        raise NotAllowed("Your key may use none of the models that `auto` chooses from.", param="model")
-    if not any(getattr(key, budget, None) for budget in _MODEL_BUDGETS):
+    kept = [facts for facts in mine if await grants.allow(facts.model)]
+    if not kept:
+        if mine:
+            raise NotAllowed("Your key may use none of the models that `auto` chooses from.", param="model")
         return kept
-    paid_for = [facts for facts in kept if await _within_budget(key, facts.model)]
-    if not paid_for:
-        raise OverBudget("Your budget for each of the models that `auto` chooses from is used up.", param="model")
-    return paid_for
+    if has_budgets(key):
+        kept = [facts for facts in kept if await within_budget(key, facts.model)]
+        if not kept:
+            raise OverBudget
+    limits = RateLimits(key, data, call_type)
+    free = [facts for facts in kept if await limits.allow(facts.model)]
+    if not free:
+        raise OverLimit
+    return free
 
 
 async def first_allowed(key: UserAPIKeyAuth, auto_models: Sequence[str]) -> str | None:
-    """The first group of the proxy that this key may call, found without any part of ours that could be broken."""
+    """The first group of the proxy that this key may call, found without a decision of ours, which may be broken."""
     llm_router = proxy_server.llm_router
+    grants = await Grants.of(key)
     for name in [] if llm_router is None else llm_router.get_model_names():
-        if name not in auto_models and "*" not in name and await _may(key, name):
+        if name not in auto_models and "*" not in name and await grants.allow(name):
             return str(name)
     return None
-
-
-async def _may(key: UserAPIKeyAuth, model: str) -> bool:
-    llm_router = proxy_server.llm_router
-    if llm_router is None:
-        return False
-    return bool(await is_model_authorized_for_token(model=model, valid_token=key, llm_router=llm_router))
-
-
-async def _within_budget(key: UserAPIKeyAuth, model: str) -> bool:
-    """Whether the caller's budgets for single models let ``model`` through; auth has checked them for ``auto`` only."""
-    limiter = proxy_server.model_max_budget_limiter
-    own, team = key.model_max_budget, key.team_model_max_budget
-    try:
-        if own:
-            await limiter.is_key_within_model_budget(user_api_key_dict=key, model=model)
-        if team and key.team_id:
-            await limiter.is_team_within_model_budget(key.team_id, team, own, model)
-        if key.user_model_max_budget and key.user_id:
-            await limiter.is_user_within_model_budget(key.user_id, key.user_model_max_budget, model)
-        if key.end_user_model_max_budget and key.end_user_id:
-            await limiter.is_end_user_within_model_budget(key.end_user_id, key.end_user_model_max_budget, model)
-    except BudgetExceededError:
-        return False
-    return True
 
 
 def keeper_of(previous_response_id: object) -> str | None:
@@ -160,52 +130,69 @@ def keeper_of(previous_response_id: object) -> str | None:
     llm_router = proxy_server.llm_router
     if not isinstance(previous_response_id, str) or llm_router is None:
         return None
-    for callback in litellm.callbacks:
+    sealer, ids = optional("ResponsesIDSecurity"), optional("ResponsesAPIRequestUtils")
+    for callback in [] if sealer is None else litellm.callbacks:
         # LiteLLM seals the ids that it hands out; its own hook opens them, but runs after ours.
-        if isinstance(callback, ResponsesIDSecurity) and callback._is_encrypted_response_id(previous_response_id):
+        if isinstance(callback, sealer) and callback._is_encrypted_response_id(previous_response_id):
             previous_response_id = callback._decrypt_response_id(previous_response_id)[0]
             break
-    deployment = llm_router.get_deployment(
-        model_id=ResponsesAPIRequestUtils.get_model_id_from_response_id(previous_response_id) or ""
-    )
+    model_id = None if ids is None else ids.get_model_id_from_response_id(previous_response_id)
+    deployment = llm_router.get_deployment(model_id=model_id or "")
     return None if deployment is None else str(deployment.model_name)
 
 
-async def operator_fallbacks(key: UserAPIKeyAuth) -> dict[str, list[Any]]:
-    """The operator's own fallback lists without what this key may not call, where that makes a difference.
+async def narrowed_fallbacks(
+    data: Mapping[str, Any], key: UserAPIKeyAuth, *, settled: frozenset[str] = frozenset()
+) -> dict[str, list[Any]]:
+    """The fallback lists of the request, or else of the operator, without what this key may not call.
 
-    LiteLLM does not check them unless ``enforce_fallback_model_access`` is on. A request that we route must not reach
-    by them what it could not reach by its name.
+    LiteLLM checks the caller's own lists against the key alone, and the operator's not at all unless
+    ``enforce_fallback_model_access`` is on. A request that we route must not reach by them what it could not reach by
+    its name.
+
+    Args:
+        settled: lists that need no look.
+
+    Returns:
+        The lists where that makes a difference.
     """
     llm_router = proxy_server.llm_router
+    grants: Grants | None = None
     narrowed: dict[str, list[Any]] = {}
-    for setting in OPERATOR_FALLBACKS:
-        stated = getattr(llm_router, setting, None)
-        if not stated:
+    for setting in FALLBACKS:
+        stated = data[setting] if data.get(setting) is not None else getattr(llm_router, setting, None)
+        if not stated or setting in settled:
             continue
-        kept = [await _narrowed(entry, key) for entry in stated]
-        if kept != list(stated):
+        grants = grants or await Grants.of(key)
+        entries = list(stated) if isinstance(stated, (list, tuple)) else [stated]
+        kept = [entry for entry in [await _narrowed(entry, grants) for entry in entries] if entry is not None]
+        if kept != entries:
             narrowed[setting] = kept
     return narrowed
 
 
-async def _narrowed(entry: Any, key: UserAPIKeyAuth) -> Any:
+async def _narrowed(entry: Any, grants: Grants) -> Any:
+    """One entry: a name, a request for a model, or lists of such by group; ``None`` when nothing of it is allowed."""
+    if isinstance(entry, str):
+        return entry if await grants.allow(entry) else None
     if not isinstance(entry, Mapping):
-        return entry
-    return {group: [target for target in targets if await _may_target(key, target)] for group, targets in entry.items()}
-
-
-async def _may_target(key: UserAPIKeyAuth, target: Any) -> bool:
-    name = target.get("model") if isinstance(target, Mapping) else target
-    return isinstance(name, str) and await _may(key, name)
+        return None
+    if "model" in entry:
+        return entry if isinstance(entry["model"], str) and await grants.allow(entry["model"]) else None
+    lists = {}
+    for group, targets in entry.items():
+        listed = targets if isinstance(targets, (list, tuple)) else [targets]
+        lists[group] = [
+            target for target in [await _narrowed(target, grants) for target in listed] if target is not None
+        ]
+    return lists
 
 
 def merge_guardrails(data: dict[str, Any]) -> None:
     """Puts the picked model's own guardrails where LiteLLM would have put them had the client named it."""
-    from litellm.proxy.utils import check_and_merge_model_level_guardrails  # noqa: PLC0415
-
-    merged = check_and_merge_model_level_guardrails(
-        data=data, llm_router=proxy_server.llm_router, trust_client_model_info=False
-    )
+    merge = optional("check_and_merge_model_level_guardrails")
+    if merge is None:
+        return  # they still run, at the deployment instead of before it
+    merged = merge(data=data, llm_router=proxy_server.llm_router, trust_client_model_info=False)
     if merged is not data:
         data.update(merged)

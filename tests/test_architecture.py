@@ -25,7 +25,8 @@ ORDER = """
     attempts ledger
     body headers sniff replay guard patience exchange hedging dispatch asgi
     plugin_state litellm_facts litellm_pool litellm_stamp litellm_events litellm_routed
-    litellm_patience litellm_stream litellm_proxy litellm_hook litellm_plain litellm_attach litellm_setup litellm_plugin
+    litellm_patience litellm_stream litellm_private litellm_access litellm_limits
+    litellm_proxy litellm_hook litellm_plain litellm_attach litellm_setup litellm_plugin
     telemetry redaction decision_store metrics tracing console_access console_feed
     console_wire console
     wire gateway simulated demo tour

@@ -82,6 +82,24 @@ def test_a_key_without_any_budget_left_is_told(proxy: Proxy, upstream: Upstream)
     assert answer.json()["error"]["code"] == "model_budget_exceeded"
 
 
+@pytest.mark.parametrize("key", ["sk-limit", "sk-limit-tokens", "sk-limit-team", "sk-limit-org"])
+def test_a_rate_limit_for_one_model_sends_the_caller_to_another(proxy: Proxy, upstream: Upstream, key: str) -> None:
+    """Requests or tokens a minute, of a key, its team or its organisation: over the limit of one model, another answers
+    instead of LiteLLM's 429."""
+    body = chat(**routing(preference="cost"))
+    answers = [proxy.post("/v1/chat/completions", body, key=key) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert [answer.headers["x-ofox-model"] for answer in answers][1:] == ["mid", "mid"]
+
+
+def test_a_key_at_every_rate_limit_is_told(proxy: Proxy, upstream: Upstream) -> None:
+    """When each allowed model is at its limit, the answer says so."""
+    assert proxy.post("/v1/chat/completions", chat(), key="sk-limit-only").status_code == 200
+    answer = proxy.post("/v1/chat/completions", chat(), key="sk-limit-only")
+    assert answer.status_code == 429
+    assert answer.json()["error"]["code"] == "model_rate_limit_exceeded"
+
+
 @pytest.mark.parametrize("key", ["sk-master", "sk-auto-broken"])
 def test_an_error_of_ours_is_no_way_around_the_grants(proxy: Proxy, upstream: Upstream, key: str) -> None:
     """When deciding breaks, the request is answered all the same, by a model that the key may call, and counted."""

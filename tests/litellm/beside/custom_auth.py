@@ -18,6 +18,11 @@ KEYS = {
         "models": ["auto", "cheap"],
         "model_max_budget": {"cheap": {"budget_limit": 1e-9, "time_period": "1d"}},
     },
+    "sk-limit": {"models": [], "metadata": {"model_rpm_limit": {"cheap": 1}}},
+    "sk-limit-tokens": {"models": [], "metadata": {"model_tpm_limit": {"cheap": 40}}},
+    "sk-limit-team": {"models": [], "team_id": "t2", "team_metadata": {"model_rpm_limit": {"cheap": 1}}},
+    "sk-limit-org": {"models": [], "org_id": "o1", "organization_metadata": {"model_rpm_limit": {"cheap": 1}}},
+    "sk-limit-only": {"models": ["auto", "cheap"], "metadata": {"model_rpm_limit": {"cheap": 1}}},
     "sk-team-cheap": {"models": ["all-team-models"], "team_id": "t1", "team_models": ["auto", "cheap"]},
 }
 
