@@ -148,10 +148,10 @@ class Feed:
             totals.ended += 1
             totals.ok += outcome.ok
             totals.left += not outcome.ok and outcome.status is None
-            totals.fallbacks += outcome.ok and len(outcome.attempts) > 1
+            totals.fallbacks += outcome.ok and len(outcome.failed_models) > 0
             if outcome.ok and outcome.ttft_s is not None:
                 totals.ttfts.append(outcome.ttft_s)
-            for model in outcome.attempts[:-1]:
+            for model in outcome.failed_models:
                 self._slot(outcome.decision, model).failed += 1
             last = self._slot(outcome.decision, outcome.model)
             last.answered += outcome.ok

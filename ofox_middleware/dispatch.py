@@ -102,6 +102,7 @@ class Dispatch:
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
         self._tried: list[str] = []
+        self._failures: dict[str, str] = {}
         self._waiting = list(decision.ranking)
         self._attempts = router.settings.max_attempts if decision.fallback else 1
         self._exchange: Exchange | None = None
@@ -130,7 +131,7 @@ class Dispatch:
             if not self._has_another() or self._seconds_left() == 0 or await self._client.left():
                 await self._last_word(exchange)
                 return
-            log.info("model %r failed (%s); trying the next", name, exchange.failure or exchange.fired or "exception")
+            log.info("model %r failed (%s); trying the next", name, self._failures.get(name))
 
     async def _try(self, name: str) -> Exchange:
         """An attempt, hedged where that is wanted."""
@@ -233,6 +234,8 @@ class Dispatch:
             current_attempt.reset(token)
             exchange.client_gone = exchange.client_gone or self._client.gone is not None
             exchange.close()
+            if exchange.failed or exchange.fired is not None:
+                self._failures[name] = str(exchange.failure or exchange.fired or "exception")
         return exchange
 
     def _next(self) -> str:
@@ -308,6 +311,8 @@ class Dispatch:
         if exchange is None:
             return
         name = exchange.model
+        # A hedge may have been asked after the model that answered; who answered comes last.
+        others = [tried for tried in self._tried if tried != name]
         first = exchange.first_byte_at
         status = self._status or exchange.status
         if status is None and isinstance(exchange.error, Exception):
@@ -318,11 +323,12 @@ class Dispatch:
                 model=name,
                 ok=exchange.answered,
                 status=None if exchange.client_gone and not exchange.done else status,
-                attempts=tuple(self._tried),
+                attempts=(*others, name),
                 ttft_s=None if first is None else first - self._began,
                 total_s=self._clock() - self._began,
                 output_tokens=exchange.tokens,
                 cost_usd=self._cost(name, exchange),
+                failures=tuple(self._failures.get(tried, "") for tried in others),
             )
         )
 

@@ -37,8 +37,8 @@ class Routed:
     """
 
     __slots__ = (
-        "_first_byte", "_lacks", "_reported", "_started", "calls", "decision", "fallbacks", "free", "hops", "now",
-        "own_timeout", "patient", "stamps", "tried",
+        "_failures", "_first_byte", "_lacks", "_reported", "_started", "calls", "decision", "fallbacks", "free", "hops",
+        "now", "own_timeout", "patient", "stamps", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +57,7 @@ class Routed:
         self.stamps = stamps
         self.fallbacks: list[Any] = []
         self._lacks: dict[str, Lack | None] = {}
+        self._failures: dict[str, str] = {}
         self.patient = patient
         self.own_timeout = own_timeout
         self.calls: list[Call] = []
@@ -109,6 +110,7 @@ class Routed:
 
     def refused(self, router: SmartRouter, name: str, error: object) -> Lack | None:
         """What the attempt on ``name``, ended by ``error``, says that the model lacks; such an end is no failure."""
+        self._failures.setdefault(name, str(events.status_of(error) or "exception"))
         if name not in self._lacks:
             told = events.status_of(error) in STATUSES and name in self.decision.targets
             self._lacks[name] = router.refused(self.decision, name, str(error)) if told else None
@@ -179,6 +181,7 @@ class Routed:
                 total_s=self.spent_s(),
                 output_tokens=None if response is None else events.output_tokens(response),
                 cost_usd=float(cost) if isinstance(cost, (int, float)) else None,
+                failures=tuple(self._failures.get(name, "") for name in self.tried[:-1]),
             )
         )
 

@@ -119,7 +119,7 @@ class Metrics:
         model = self._names.model(outcome.model)
         result = "ok" if outcome.ok else "left" if outcome.status is None else "failed"
         self._requests.labels(model, result).inc()
-        for failed in outcome.attempts[:-1]:
+        for failed in outcome.failed_models:
             self._fallbacks.labels(self._names.model(failed)).inc()
         if not outcome.ok:
             return

@@ -45,6 +45,7 @@ def plain(outcome: Outcome) -> dict[str, Any]:
         "ok": outcome.ok,
         "status": outcome.status,
         "attempts": list(outcome.attempts),
+        "failures": list(outcome.failures),
         "ttft_s": outcome.ttft_s,
         "total_s": outcome.total_s,
         "output_tokens": outcome.output_tokens,

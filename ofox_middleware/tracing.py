@@ -90,7 +90,10 @@ class Tracing:
             start_time=ended_ns - int((outcome.total_s or 0.0) * 1e9),
         )
         for number, model in enumerate(outcome.attempts[:-1], 1):
-            span.add_event("ofox.attempt.failed", {"ofox.model": model, "ofox.attempt": number}, timestamp=ended_ns)
+            told: dict[str, str | int] = {"ofox.model": model, "ofox.attempt": number}
+            if len(outcome.failures) >= number and outcome.failures[number - 1]:
+                told["error.type"] = outcome.failures[number - 1]
+            span.add_event("ofox.attempt.failed", told, timestamp=ended_ns)
         if "error.type" in attributes:
             span.set_status(self._trace.Status(self._trace.StatusCode.ERROR))
         span.end(end_time=ended_ns)

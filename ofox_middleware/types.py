@@ -388,7 +388,9 @@ class Outcome:
         model: who answered, as the pool names it; the last one tried when nobody did.
         ok: whether an answer was delivered whole.
         status: the HTTP status that the caller saw, ``None`` when it left first.
-        attempts: models tried, in order.
+        attempts: models tried, in order; the one that answered comes last.
+        failures: why each attempt but the last was given up, where the door saw it: the status of its answer,
+            ``silent`` or ``exception``, else ``""``; ``overtaken`` is no failure: a hedge was quicker.
         ttft_s, total_s: seconds from the request's arrival; ``None`` when not seen.
         output_tokens, cost_usd: ``None`` when not seen.
     """
@@ -402,3 +404,10 @@ class Outcome:
     total_s: float | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+    failures: tuple[str, ...] = ()
+
+    @property
+    def failed_models(self) -> list[str]:
+        """The models that failed before another one answered."""
+        words = (*self.failures, *[""] * len(self.attempts))
+        return [name for name, word in zip(self.attempts[:-1], words, strict=False) if word != "overtaken"]

@@ -1,6 +1,6 @@
 // The table of candidates of one decision, as the decisions list and the dry run show it.
 import { el, meter } from "./dom.js";
-import { fixed, reason, seconds, share, usd, UNKNOWN } from "./format.js";
+import { reason, seconds, share, signed, usd, UNKNOWN } from "./format.js";
 
 const COLUMNS = [["Model", ""], ["Status", ""], ["Quality", ""], ["Cost", "num"], ["Time", "num"], ["Score", "num"]];
 
@@ -30,7 +30,7 @@ export function candidates(decision, answeredBy) {
       el("td", { title: guessed ? `ability guessed from ${row.ability_source.replaceAll("_", " ")}` : null }, quality(row, picked ? "brand" : "")),
       el("td", { class: "num" }, usd(row.cost_usd)),
       el("td", { class: "num" }, seconds(row.time_s)),
-      el("td", { class: "num" }, fixed(row.score, 3)));
+      el("td", { class: "num" }, signed(row.score, 3)));
   });
   return el("div", { class: "scroll" },
     el("table", { class: "candidates" }, el("caption", { class: "unseen" }, "Candidates, best first"), head(COLUMNS), el("tbody", {}, ...rows)));

@@ -1,7 +1,7 @@
 // The stream of decisions, each opening to its reasons.
 import { candidates } from "./candidates.js";
 import { byId, chip, el, meter, text } from "./dom.js";
-import { clock, difficulty, fixed, mainDomain, reason, seconds, share, usd, UNKNOWN } from "./format.js";
+import { clock, difficulty, failure, fixed, mainDomain, reason, seconds, share, usd, UNKNOWN } from "./format.js";
 import { call } from "./live.js";
 
 const MOST = 100;
@@ -9,10 +9,16 @@ const entries = new Map(); // id -> {entry, item}; in the order they came
 const labels = new Map(); // id -> what this page itself asked for
 const held = [];
 let paused = false;
+let reading = false; // paused because a decision was opened, not by the button
+
+function failed(entry) {
+  const outcome = entry.outcome;
+  return (outcome?.attempts ?? []).slice(0, -1).map((name, at) => [name, failure(outcome.failures?.[at])]);
+}
 
 function who(entry) {
   const tried = entry.outcome?.attempts ?? [entry.model];
-  const parts = tried.slice(0, -1).flatMap((name) => [el("s", { title: `${name} failed` }, name), " → "]);
+  const parts = failed(entry).flatMap(([name, why]) => [el("s", { title: `${name}: ${why}` }, name), " → "]);
   return el("span", { class: "who" }, ...parts, el("span", { class: "name" }, tried.at(-1) ?? entry.model));
 }
 
@@ -53,7 +59,9 @@ function told(entry) {
   const pair = (name, value) => el("span", {}, `${name} `, el("b", {}, value));
   const mix = Object.entries(entry.domains).sort((a, b) => b[1] - a[1]).slice(0, 3);
   const because = Object.entries(entry.evidence).slice(0, 5);
+  const fell = failed(entry).map(([name, why]) => `${name}: ${why}`).join(", ");
   return el("div", { class: "told" },
+    fell && pair("Tried first", fell),
     pair("Difficulty", `${fixed(entry.difficulty)}, ${difficulty(entry.difficulty)}`),
     pair("Kind", mix.map(([name, part]) => `${name.replaceAll("_", " ")} ${share(part)}`).join(", ") || UNKNOWN),
     because.length > 0 && pair("Because of", because.map(([name, weight]) => `${name.replaceAll("_", " ")} ${weight < 0 ? "−" : "+"}${fixed(Math.abs(weight))}`).join(", ")),
@@ -89,8 +97,11 @@ function draw(record) {
   const focused = item.contains(document.activeElement) && document.activeElement.className === "line";
   const toggle = () => {
     record.open = !record.open;
-    if (record.open && !paused) pause(); // or new rows would push away what is being read
     draw(record);
+    if (record.open && !paused) {
+      pause(); // or new rows would push away what is being read
+      reading = true;
+    } else if (![...entries.values()].some(({ open }) => open)) resume();
   };
   const line = summary(entry, record.open, toggle);
   item.replaceChildren(line, ...(record.open ? [details(entry)] : []));
@@ -160,6 +171,8 @@ export function noteDecision(kind, data) {
   if (held.length > 2 * MOST) held.shift();
   const waiting = held.filter(([what]) => what === "decision").length;
   text(byId("pause"), `Resume (${waiting} new)`);
+  text(byId("newer"), waiting === 1 ? "1 newer decision. Show it" : `${waiting} newer decisions. Show them`);
+  byId("newer").hidden = waiting === 0;
 }
 
 // What this page itself asked; the prompt stays with the page.
@@ -169,8 +182,15 @@ export function labelDecision(id, label) {
   if (record) draw(record);
 }
 
+// Goes on after a decision was read; what was paused by the button stays so.
+export function resume() {
+  if (paused && reading) pause();
+}
+
 export function pause() {
   paused = !paused;
+  reading = false;
+  byId("newer").hidden = true;
   const button = byId("pause");
   button.setAttribute("aria-pressed", String(paused));
   text(button, paused ? "Resume" : "Pause");
@@ -190,6 +210,7 @@ async function lookUp() {
 
 export function startDecisions() {
   byId("pause").addEventListener("click", pause);
+  byId("newer").addEventListener("click", pause);
   byId("filter").addEventListener("input", () => {
     refilter();
     lookUp();

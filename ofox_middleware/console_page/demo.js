@@ -1,5 +1,5 @@
 // The demo's controls: send simulated traffic through the front door, and break simulated providers.
-import { labelDecision } from "./decisions.js";
+import { labelDecision, resume } from "./decisions.js";
 import { byId, el, text } from "./dom.js";
 import { preference } from "./try.js";
 
@@ -28,7 +28,13 @@ async function send(label, prompt) {
 
 const quietly = (label, make) => send(label, make()).catch(() => {});
 
+function once(label, make) {
+  resume(); // who sends something wants to see it
+  quietly(label, make);
+}
+
 function steady() {
+  resume();
   const running = timer === null;
   byId("traffic").setAttribute("aria-pressed", String(running));
   text(byId("traffic"), running ? "Stop traffic" : "Steady traffic");
@@ -50,8 +56,8 @@ export async function startDemo(prefix) {
   const base = `..${prefix}`;
   const providers = await (await fetch(`${base}/providers`)).json();
   byId("providers").replaceChildren(...Object.entries(providers).map(([name, row]) => switches(base, name, row.state)));
-  byId("send-easy").addEventListener("click", () => quietly("easy question", EASY));
-  byId("send-hard").addEventListener("click", () => quietly("hard proof", HARD));
+  byId("send-easy").addEventListener("click", () => once("easy question", EASY));
+  byId("send-hard").addEventListener("click", () => once("hard proof", HARD));
   byId("traffic").addEventListener("click", steady);
   byId("demo").hidden = false;
 }

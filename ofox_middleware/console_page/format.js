@@ -45,6 +45,19 @@ const REASONS = {
   context_window: "prompt does not fit", output_limit: "answer may not fit",
 };
 
+const FAILURES = { 401: "key refused", 402: "no credit", 404: "no such model", 408: "timed out", 429: "rate limited", 503: "unavailable", 529: "overloaded" };
+
+// Why an attempt failed: a status, or a word.
+export function failure(word) {
+  if (!word) return "failed";
+  if (word === "overtaken") return "slower than its hedge";
+  if (word === "silent") return "silent for too long";
+  if (!/^\d+$/.test(word)) return word;
+  return FAILURES[word] ? `${word} ${FAILURES[word]}` : word;
+}
+
+export const signed = (value, digits) => fixed(value, digits).replace("-", "−");
+
 export const reason = (word) => REASONS[word] ?? word.replaceAll("_", " ");
 
 export function difficulty(level) {

@@ -88,6 +88,20 @@ def test_an_exception_about_the_request_is_the_answer() -> None:
     assert app.asked == [BEST]
 
 
+def test_the_outcome_says_why_each_attempt_failed() -> None:
+    """A status, an exception and silence are told apart, one word for each model that was given up."""
+
+    async def mute(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    for play, word in ((429, "429"), (raising(RuntimeError("broken")), "exception"), (mute, "silent")):
+        ofox = middleware(Models({BEST: play}), first_byte_timeout_s=0.05)
+        outcomes = Outcomes(ofox.router)
+        asyncio.run(call(ofox, ASK))
+        (outcome,) = outcomes.outcomes
+        assert (outcome.attempts, outcome.failures) == ((BEST, NEXT), (word,))
+
+
 def test_attempts_are_limited() -> None:
     """No more than max_attempts models are tried, and the last one's own answer is passed on."""
     app = Models({BEST: 500, NEXT: 503, LAST: 502})

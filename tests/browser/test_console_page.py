@@ -115,6 +115,9 @@ def test_a_provider_fails_and_the_page_shows_traffic_leave_it(seen: Seen, demo: 
         page.get_by_role("button", name="Hard proof", exact=True).click()
     fallen = seen.text(".decisions li", r"north/titan → (river/oracle|gust/coder)")
     assert "fallback" in fallen.inner_text()
+    fallen.locator(".line").click()
+    assert "Tried first north/titan: 503 unavailable" in fallen.locator(".told").inner_text()
+    fallen.locator(".line").click()
     state = seen.text("tr[data-model='north/titan'] td:nth-child(2)", "Open|demoted")
     assert state.is_visible()
     assert "north/titan" in seen.text("#events", "north/titan").inner_text()
@@ -224,6 +227,29 @@ def test_the_list_pauses_filters_and_looks_up(seen: Seen, demo: tuple[Demo, str]
     seen.text("#live", "Live")
     page.get_by_label("Filter").fill(old.id)
     assert page.locator(".decisions li:visible").count() == 1
+
+
+def test_reading_a_decision_holds_the_list(seen: Seen, demo: tuple[Demo, str]) -> None:
+    """An opened decision is not pushed away: what comes waits, and says so; to show it, close the row, or send more."""
+    page, (made, _) = seen.page, demo
+    page.get_by_role("button", name="Easy question", exact=True).click()
+    first = seen.text(".decisions li", "easy question")
+    for show in ("newer", "close", "send"):
+        page.locator(".decisions .line").first.click()
+        waiting = made.router.decide({"messages": [{"role": "user", "content": f"Another one to {show}"}]})
+        seen.text("#newer", "1 newer decision")
+        assert page.locator(f"[data-id='{waiting.id}']").count() == 0
+        if show == "newer":
+            page.locator("#newer").click()
+        elif show == "close":
+            page.locator(".decisions .line[aria-expanded=true]").first.click()
+            if page.locator(".decisions .line[aria-expanded=true]").count():
+                page.locator(".decisions .line[aria-expanded=true]").first.click()
+        else:
+            page.get_by_role("button", name="Easy question", exact=True).click()
+        page.locator(f"[data-id='{waiting.id}']").wait_for()
+        assert page.locator("#newer").is_hidden()
+    assert first.is_visible()
 
 
 def test_themes_follow_the_system_until_one_is_chosen(seen: Seen) -> None:

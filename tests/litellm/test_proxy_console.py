@@ -40,6 +40,12 @@ def test_console_and_reload_in_the_proxy(tmp_path: Path, upstream: Upstream) -> 
         tried = console.post("/api/explain", json={"request": chat()}).json()
         assert tried["decision"]["model"] == tried["picks"]["cost"]["model"] == "cheap"
 
+        upstream.behave("prov-cheap", status=503)
+        assert proxy.post("/v1/chat/completions", chat()).status_code == 200
+        newest = console.get("/api/decisions").json()["decisions"][0]["outcome"]
+        assert (newest["attempts"][0], newest["failures"]) == ("cheap", ["503"])
+        upstream.reset()
+
         file.write_text(yaml.safe_dump({**first, "preference": "cheapest"}))
         refused = console.post("/api/reload", json={})
         assert refused.status_code == 409 and "unknown preference" in refused.json()["error"]["message"]
