@@ -89,11 +89,10 @@ class Tracing:
             attributes={**attributes, **_decision(outcome), **_usage(outcome)},
             start_time=ended_ns - int((outcome.total_s or 0.0) * 1e9),
         )
-        for number, model in enumerate(outcome.attempts[:-1], 1):
+        for number, model in enumerate(outcome.failed_models, 1):
             told: dict[str, str | int] = {"ofox.model": model, "ofox.attempt": number}
-            if len(outcome.failures) >= number and outcome.failures[number - 1]:
-                told["error.type"] = outcome.failures[number - 1]
-            span.add_event("ofox.attempt.failed", told, timestamp=ended_ns)
+            why = dict(zip(outcome.attempts, outcome.failures, strict=False)).get(model)
+            span.add_event("ofox.attempt.failed", told | ({"error.type": why} if why else {}), timestamp=ended_ns)
         if "error.type" in attributes:
             span.set_status(self._trace.Status(self._trace.StatusCode.ERROR))
         span.end(end_time=ended_ns)

@@ -263,12 +263,16 @@ def test_no_text_of_the_prompt_is_in_a_span(router: SmartRouter, recorded: Recor
 
 
 def test_a_failed_attempt_is_an_event(router: SmartRouter, recorded: Recorded) -> None:
-    """A fallback shows in the span as an event for each model that failed."""
+    """A fallback shows in the span as an event for each model that failed, and why; a hedge that was quicker does not."""
     recorded.trace(router)
-    router.report(ended(router.decide(ASK), attempts=("openai/large", "groq/small")))
+    tried = {"attempts": ("openai/large", "groq/small"), "failures": ("503",)}
+    router.report(ended(router.decide(ASK), **tried))
     (event,) = recorded.span.events
     assert event.name == "ofox.attempt.failed"
-    assert dict(event.attributes) == {"ofox.model": "openai/large", "ofox.attempt": 1}
+    assert dict(event.attributes) == {"ofox.model": "openai/large", "ofox.attempt": 1, "error.type": "503"}
+    recorded.exporter.clear()
+    router.report(ended(router.decide(ASK), **{**tried, "failures": ("overtaken",)}))
+    assert not recorded.span.events
 
 
 @pytest.mark.parametrize(("status", "kind"), [(503, "503"), (None, "client_left")])
