@@ -263,7 +263,7 @@ def test_no_text_of_the_prompt_is_in_a_span(router: SmartRouter, recorded: Recor
 
 
 def test_a_failed_attempt_is_an_event(router: SmartRouter, recorded: Recorded) -> None:
-    """A fallback shows in the span as an event for each model that failed, and why; a hedge that was quicker does not."""
+    """A fallback shows in the span as an event for each model that failed, and why; an overtaken one does not."""
     recorded.trace(router)
     tried = {"attempts": ("openai/large", "groq/small"), "failures": ("503",)}
     router.report(ended(router.decide(ASK), **tried))
