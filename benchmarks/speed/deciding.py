@@ -78,7 +78,7 @@ def _ours(size: int, tokens: int) -> Case:
         router.decide,
         make,
         peer=f"LiteLLM full hook, v1, {label} tokens",
-        calls=10 if tokens < 10_000 else 5,
+        calls=20 if tokens < 10_000 else 10,
     )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+_numbers = itertools.count(1)
 
 
 @dataclass
@@ -19,8 +22,8 @@ class Case:
     Attributes:
         name: unique within its table.
         run: what is timed, called with what ``make`` gave; a coroutine function is awaited.
-        make: gives the input of the n-th call, outside of the timing. No input comes twice, so that nothing is
-            remembered from one call to the next.
+        make: gives the input for a number, outside of the timing. No number comes twice in a process, whichever the
+            row, so that nothing is remembered from one call to the next.
         peer: name of the row that ratios are to, ``""`` for a row that stands by itself.
         per: what a time is divided by, such as the chunks of one stream.
         calls: how often it runs in one round.
@@ -36,15 +39,13 @@ class Case:
     every: int = 1
     times: list[float] = field(default_factory=list)
     rounds: dict[int, float] = field(default_factory=dict)
-    made: int = 0
 
     async def round(self, number: int) -> None:
         """Runs ``calls`` times; microseconds are kept."""
         took = []
         awaits = inspect.iscoroutinefunction(self.run)
         for _ in range(self.calls):
-            self.made += 1
-            given = self.make(self.made)
+            given = self.make(next(_numbers))
             began = time.perf_counter()
             if awaits:
                 await self.run(given)
