@@ -312,15 +312,11 @@ def fallbacks(pick: Assessed, assessed: Sequence[Assessed]) -> list[Assessed]:
     untried.discard(pick.facts.provider)
     ordered: list[Assessed] = []
     while rest and untried:
-        group, least = rest[0].group, rest[0].score + _DIVERSITY_LOG
-        at = next(
-            (
-                at
-                for at, item in enumerate(rest)
-                if item.group == group and item.score >= least and item.facts.provider in untried
-            ),
-            0,
-        )
+        at = 0
+        if rest[0].facts.provider not in untried:
+            group, least = rest[0].group, rest[0].score + _DIVERSITY_LOG
+            near = (item.group == group and item.score >= least and item.facts.provider in untried for item in rest)
+            at = next((at for at, found in enumerate(near) if found), 0)
         ordered.append(rest.pop(at))
         untried.discard(ordered[-1].facts.provider)
     return ordered + rest
