@@ -186,4 +186,4 @@ def _sharing(router: SmartRouter) -> HealthSharing | None:
         return None
     from ofox_middleware.sharing import HealthSharing  # noqa: PLC0415 - loads aiocache
 
-    return HealthSharing(router.health, url=url)
+    return HealthSharing(router.health, url=url, memories=router.memories)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from ofox_middleware.lacks import CONTEXT_WINDOW, OUTPUT_LIMIT, Lack, is_known
 from ofox_middleware.types import Clock, Decision, ModelFacts, Signals
@@ -21,7 +24,11 @@ BELIEVED_FROM: Final = 0.25
 """Share of a known window from which on a prompt may be too long for it: estimates of some scripts are that far off.
 Below it the error speaks of something else, or quotes a prompt that wants a model to look too small."""
 
+MOST_TOLD: Final = 256
+"""Lacks that one worker tells the others of, the latest."""
+
 _PREFIX: Final = "refused_"
+_told: Final = msgspec.json.Decoder(dict[str, dict[str, tuple[float, int]]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,27 +130,29 @@ class LackBook:
             return facts.max_output_tokens is None or facts.max_output_tokens >= (decision.max_output_tokens or 0)
         return held is None or self._clock() >= held.until
 
-    def summary(self) -> dict[str, dict[str, list[float]]]:
-        """What is known now, for other workers: by model and key the seconds left and the size."""
+    def summary(self) -> dict[str, dict[str, tuple[float, int]]]:
+        """What was seen last, for other workers: by model and key the seconds left and the size."""
         now = self._clock()
+        told: dict[str, dict[str, tuple[float, int]]] = {}
         with self._lock:
-            told: dict[str, dict[str, list[float]]] = {}
-            for (model, key), held in self._held.items():
+            for model, key in list(reversed(self._held))[:MOST_TOLD]:
+                held = self._held[model, key]
                 if now < held.until:
-                    told.setdefault(model, {})[key] = [held.until - now, float(held.size)]
+                    told.setdefault(model, {})[key] = (held.until - now, held.size)
         return told
 
-    def merge(self, told: Mapping[str, Mapping[str, Iterable[float]]]) -> None:
+    def merge(self, told: bytes, *, age_s: float) -> None:
         """Takes over what another worker knows. What is odd is left out, and nothing is kept longer than is told."""
         now = self._clock()
-        for model, lacks in told.items():
-            for key, (left_s, size) in lacks.items():
-                known = self._held.get((model, key))
-                if not (is_known(key) and 0 < left_s <= MOST_HELD_S and 0 <= size < 2**31):
-                    continue
-                if known is None or known.until < now:
-                    with self._lock:
-                        self._put(model, key, Held(now + left_s, min(left_s, self.ttl_s), int(size)))
+        entries = ((model, key, *held) for model, lacks in _told.decode(told).items() for key, held in lacks.items())
+        for model, key, told_s, size in itertools.islice(entries, MOST_TOLD):
+            left_s = told_s - age_s
+            known = self._held.get((model, key))
+            if not (self.ttl_s and is_known(key) and 0 < left_s <= MOST_HELD_S and 0 <= size < 2**31):
+                continue
+            if known is None or known.until < now:
+                with self._lock:
+                    self._put(model, key, Held(now + left_s, min(left_s, self.ttl_s), size))
 
 
 def _concerns(key: str, held: Held, read: Signals, body: Mapping[str, Any]) -> bool:

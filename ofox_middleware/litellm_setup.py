@@ -110,7 +110,7 @@ def _make_sharing(router: SmartRouter) -> HealthSharing | None:
 
     url = router.settings.redis_url or redis_url(os.environ)
     try:
-        return None if url is None else HealthSharing(router.health, url=url)
+        return None if url is None else HealthSharing(router.health, url=url, memories=router.memories)
     except SettingsError as error:
         # LiteLLM may take a URL that we do not; its requests must not suffer for it.
         log.error("ofox: health is not shared between workers: %s", error.message)  # noqa: TRY400

@@ -117,6 +117,11 @@ class SmartRouter:
             rules.pool = _with_abilities(self._pools.operators(rules.settings), rules.tuned)
         return rules.pool
 
+    @property
+    def memories(self) -> dict[str, LackBook | SessionBook]:
+        """What workers share beside health: refusals and conversations."""
+        return {"lacks": self.lacks, "sessions": self.sessions}
+
     def is_auto(self, model: object) -> bool:
         """Whether ``model`` asks for routing; compared exactly, as decoded from JSON."""
         return isinstance(model, str) and model in self.settings.auto_models

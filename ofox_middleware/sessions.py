@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from hashlib import blake2b
@@ -18,6 +19,14 @@ document for it."""
 LEAST_CACHED_TOKENS: Final = 1024
 """A shorter prompt is in no cache (OpenAI and most Anthropic models; others begin at 128 to 4,096)."""
 
+MOST_TOLD: Final = 128
+TOLD_FOR_S: Final = 15.0
+"""A worker tells the others of at most this many conversations, those of the last seconds; who reads less often than
+that has missed some."""
+
+_SAME_S: Final = 0.5  # what comes back of one's own words is no later than they were
+_KEY_CHARS: Final = 32
+_told: Final = msgspec.json.Decoder(dict[str, tuple[str, int, float, bool]])
 _MOST_LEFT: Final = 2  # models that a conversation has left whose caches are remembered
 
 
@@ -74,6 +83,9 @@ class SessionBook:
         """Puts the conversation ``key`` on ``model``. Does nothing for the empty key."""
         if not key or self.max_sessions == 0:
             return
+        self._put(key, model, sent_tokens, self._clock(), degraded=degraded)
+
+    def _put(self, key: str, model: str, sent_tokens: int, at: float, *, degraded: bool) -> None:
         with self._lock:
             known = self._pins.get(key)
             left: tuple[tuple[str, int, float], ...] = ()
@@ -82,10 +94,36 @@ class SessionBook:
                 switches = known.switches + (known.model != model)
                 read = ((known.model, known.sent_tokens, known.at), *known.left)
                 left = tuple(entry for entry in read if entry[0] != model)[:_MOST_LEFT]
-            self._pins[key] = Pin(model, sent_tokens, self._clock(), degraded, left, switches)
+            self._pins[key] = Pin(model, sent_tokens, at, degraded, left, switches)
             self._pins.move_to_end(key)
             while len(self._pins) > self.max_sessions:
                 self._pins.popitem(last=False)
+
+    def summary(self) -> dict[str, tuple[str, int, float, bool]]:
+        """The conversations that went on just now, for other workers: model, tokens sent, seconds ago, degraded."""
+        now = self._clock()
+        told: dict[str, tuple[str, int, float, bool]] = {}
+        with self._lock:
+            for key in itertools.islice(reversed(self._pins), MOST_TOLD):
+                pin = self._pins[key]
+                if now - pin.at > TOLD_FOR_S:
+                    break
+                told[key] = (pin.model, pin.sent_tokens, now - pin.at, pin.degraded)
+        return told
+
+    def merge(self, told: bytes, *, age_s: float) -> None:
+        """Takes over the conversations that went on at another worker later than here. What is odd is left out.
+
+        A pin decides among models that the caller may use and that can serve, whatever is written there.
+        """
+        now = self._clock()
+        for key, (model, sent, ago_s, degraded) in itertools.islice(_told.decode(told).items(), MOST_TOLD):
+            at = now - max(0.0, ago_s) - age_s
+            if not (len(key) == _KEY_CHARS and key.isalnum() and 0 <= sent < 2**31 and now - at <= self.ttl_s):
+                continue
+            known = self._pins.get(key)
+            if known is None or known.at < at - _SAME_S:
+                self._put(key, model, sent, at, degraded=degraded)
 
     def forget(self, key: str) -> None:
         """Drops the pin of ``key`` if there is one."""

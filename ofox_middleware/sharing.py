@@ -24,7 +24,7 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -51,14 +51,29 @@ MOST_BYTES: Final = 128 * 1024
 
 
 class Envelope(msgspec.Struct):
-    """One worker's summary on the wire, as JSON. ``at``: seconds since the epoch."""
+    """One worker's summary on the wire, as JSON. ``at``: seconds since the epoch; ``memories``: each in its form."""
 
     worker: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     at: float
     models: dict[str, Report]
+    memories: dict[str, msgspec.Raw] = {}
 
 
 _decoder = msgspec.json.Decoder(Envelope)
+_encode = msgspec.json.encode
+
+
+class Memory(Protocol):
+    """What a worker remembers beside its health book and shares with it."""
+
+    def summary(self) -> Any:
+        """What is worth telling, bounded, in what JSON can hold."""
+
+    def merge(self, told: bytes, *, age_s: float) -> None:
+        """Takes over what another worker told as JSON ``age_s`` seconds ago, as far as it makes sense.
+
+        Raises ``msgspec.MsgspecError`` when it has another form.
+        """
 
 
 class HealthSharing:
@@ -75,6 +90,7 @@ class HealthSharing:
         interval_s: mean pause between rounds is a little under this.
         wall: seconds since the epoch.
         rng: spreads the rounds of many workers.
+        memories: what else is shared, by a name that the workers agree on.
 
     Raises:
         SettingsError: the URL cannot be used, or redis is not installed.
@@ -90,10 +106,12 @@ class HealthSharing:
         interval_s: float = INTERVAL_S,
         wall: Callable[[], float] = time.time,
         rng: random.Random | None = None,
+        memories: Mapping[str, Memory] | None = None,
     ) -> None:
         if cache is None and url is not None:
             _check(url)
         self._book = book
+        self._memories = {} if memories is None else memories
         self._url = url
         self._given = cache
         self._keys = [f"ofox:{namespace}:health:1:{place}" for place in range(PLACES)]
@@ -192,10 +210,9 @@ class HealthSharing:
         now = self._wall()
         self._find_place(values)
         if self._place is not None:
-            envelope = Envelope(self._worker, now, self._book.summary())
-            await self._cache.set(
-                self._keys[self._place], msgspec.json.encode(envelope), ttl=TTL_S, timeout=OP_TIMEOUT_S
-            )
+            memories = {name: msgspec.Raw(_encode(memory.summary())) for name, memory in self._memories.items()}
+            envelope = Envelope(self._worker, now, self._book.summary(), memories)
+            await self._cache.set(self._keys[self._place], _encode(envelope), ttl=TTL_S, timeout=OP_TIMEOUT_S)
         others = [value for place, value in enumerate(values) if value is not None and place != self._place]
         if len(others) > READ_AT_ONCE:
             others = self._rng.sample(others, READ_AT_ONCE)
@@ -216,6 +233,14 @@ class HealthSharing:
             self._dropped += 1
             return
         self._book.merge(envelope.worker, envelope.models, age_s=age_s)
+        for name in self._memories.keys() & envelope.memories.keys():
+            self._remember(name, envelope.memories[name], max(0.0, age_s))
+
+    def _remember(self, name: str, told: msgspec.Raw, age_s: float) -> None:
+        try:
+            self._memories[name].merge(bytes(told), age_s=age_s)
+        except msgspec.MsgspecError:
+            self._dropped += 1
 
     def _find_place(self, values: list[Any]) -> None:
         """Keeps our place unless another worker is in it; else takes one that is free or holds nonsense."""

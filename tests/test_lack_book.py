@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from ofox_middleware import lack_book
@@ -35,6 +36,11 @@ def router(
     return SmartRouter(
         Settings(models=cards, preference="quality", share_within=0, max_sessions=0, **options), clock=clock, seed=1
     )
+
+
+def told(summary: object) -> bytes:
+    """What another worker would read."""
+    return msgspec.json.encode(summary)
 
 
 def body(words: int = 10, **fields: Any) -> dict[str, Any]:
@@ -172,19 +178,25 @@ def test_workers_tell_each_other() -> None:
     brain, other = router(clock), router(later)
     refuse(brain, "Unsupported parameter: 'temperature' is not supported with this model.", temperature=0)
     clock.now += 500
-    other.lacks.merge(brain.lacks.summary())
-    other.lacks.merge({"b": {"nonsense": [10, 0], "image": [-1, 0], "tools": [1e9, 0], "text": [5, -2]}})
+    other.lacks.merge(told(brain.lacks.summary()), age_s=1.0)
+    odd = {"b": {"nonsense": (10.0, 0), "image": (-1.0, 0), "tools": (1e9, 0), "text": (5.0, -2), "n": (2.0, 0)}}
+    other.lacks.merge(told(odd), age_s=3.0)
     assert len(other.lacks) == 1
     assert other.decide(body(temperature=0)).model == "b"
-    later.now += 101
+    later.now += 100
     assert other.decide(body(temperature=0)).model == "a"
     assert brain.lacks.summary() != {}
+    with pytest.raises(msgspec.MsgspecError):
+        other.lacks.merge(b'{"a": {"image": "x"}}', age_s=0.0)
+    off = LackBook(clock=clock, ttl_s=0)
+    off.merge(told({"a": {"image": (5.0, 0)}}), age_s=0.0)
+    assert len(off) == 0
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lack that was seen longest ago goes first."""
     monkeypatch.setattr(lack_book, "MAX_LACKS", 2)
     book = LackBook(clock=Clock(), ttl_s=10)
-    book.merge({name: {"image": [5, 0]} for name in "xyz"})
+    book.merge(told({name: {"image": (5.0, 0)} for name in "xyz"}), age_s=0.0)
     assert len(book) == 2
     assert book.summary().keys() == {"y", "z"}

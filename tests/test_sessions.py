@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ofox_middleware.sessions import SessionBook, session_key
+import msgspec
+import pytest
+
+from ofox_middleware.sessions import TOLD_FOR_S, SessionBook, session_key
 
 
 class Clock:
@@ -92,3 +95,49 @@ def test_key_holds_no_text() -> None:
     key = session_key("secret \ud800 words", "ann", None)
     assert len(key) == 32
     assert "secret" not in key
+
+
+def told(summary: object) -> bytes:
+    """What another worker would read."""
+    return msgspec.json.encode(summary)
+
+
+def test_workers_tell_each_other_where_conversations_are() -> None:
+    """The later word counts, one's own comes back without effect, and old ones are not told."""
+    here, there = Clock(), Clock()
+    here.now, there.now = 100.0, 5000.0
+    mine, other = (SessionBook(clock=clock, ttl_s=60, max_sessions=5) for clock in (here, there))
+    key, old = session_key("a", "", None), session_key("b", "", None)
+    mine.pin(old, "m", sent_tokens=1)
+    here.now += TOLD_FOR_S + 1
+    mine.pin(key, "m", sent_tokens=2000, degraded=True)
+    assert mine.summary().keys() == {key}
+    other.merge(told(mine.summary()), age_s=2.0)
+    pin = other.get(key)
+    assert pin is not None
+    assert (pin.model, pin.sent_tokens, pin.at, pin.degraded) == ("m", 2000, 4998.0, True)
+    there.now += 1
+    other.pin(key, "n", sent_tokens=3000)
+    other.merge(told(mine.summary()), age_s=3.0)
+    moved = other.get(key)
+    assert moved is not None
+    assert (moved.model, moved.switches, moved.warm(there.now)) == ("n", 1, {"n": 3000, "m": 2000})
+    here.now += 4
+    mine.merge(told(other.summary()), age_s=0.0)
+    back = mine.get(key)
+    assert back is not None
+    assert back.model == "n"
+
+
+def test_odd_words_of_other_workers_are_left_out() -> None:
+    """Wrong keys, sizes and ages are not taken over; what has another form is refused; the number is bounded."""
+    book = SessionBook(clock=Clock(), ttl_s=60, max_sessions=3)
+    key = session_key("a", "", None)
+    odd = {"short": ("m", 1, 0.0, False), "x" * 31 + "/": ("m", 1, 0.0, False), key: ("m", -1, 0.0, False)}
+    book.merge(told(odd), age_s=0.0)
+    book.merge(told({key: ("m", 1, 59.0, False)}), age_s=2.0)
+    assert len(book) == 0
+    with pytest.raises(msgspec.MsgspecError):
+        book.merge(b'{"a": 1}', age_s=0.0)
+    book.merge(told({session_key(str(n), "", None): ("m", 1, 0.0, False) for n in range(9)}), age_s=0.0)
+    assert len(book) == 3

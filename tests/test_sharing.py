@@ -261,6 +261,39 @@ def test_books_that_share_a_memory_cache() -> None:
     asyncio.run(main())
 
 
+class Remembered:
+    """A memory that is shared beside health."""
+
+    def __init__(self, *told: str) -> None:
+        self.known = set(told)
+        self.age_s = -1.0
+
+    def summary(self) -> list[str]:
+        return sorted(self.known)
+
+    def merge(self, told: bytes, *, age_s: float) -> None:
+        self.known |= set(msgspec.json.decode(told, type=list[str]))
+        self.age_s = age_s
+
+
+def test_memories_are_shared_beside_health() -> None:
+    """What else workers know goes along; one that a worker does not have, or cannot read, harms nothing."""
+
+    async def main() -> None:
+        cache = a_cache()
+        mine, other, numbers = Remembered("a"), Remembered("b"), Remembered()
+        numbers.summary = lambda: [1]  # type: ignore[assignment, list-item, return-value]
+        first = sharing(a_book(), cache=cache, memories={"words": mine, "mine": mine, "odd": numbers})
+        second = sharing(a_book(), cache=cache, memories={"words": other, "odd": Remembered()})
+        async with first, second, sharing(a_book(), cache=cache) as third:
+            await until(lambda: mine.known == other.known == {"a", "b"} and second.status()["dropped"] > 0)
+            await until(lambda: third.status()["other_workers"] == 2)
+            assert mine.age_s >= 0
+            assert third.status()["dropped"] == 0
+
+    asyncio.run(main())
+
+
 def test_namespaces_are_apart() -> None:
     """Workers of different namespaces do not hear each other."""
 

@@ -48,6 +48,36 @@ def test_one_workers_trip_is_everyones(tmp_path: Path) -> None:
         server.kill()
 
 
+@needs_redis
+def test_refusals_and_conversations_are_everyones(tmp_path: Path) -> None:
+    """What a model refused at one worker, and where a conversation is, the other worker knows as well."""
+    warm = {**ASK, "temperature": 0.1}
+
+    async def main(url: str) -> None:
+        workers = [OfoxMiddleware(Models(), router=router(redis_url=url)) for _ in range(2)]
+        first, second = (worker.router for worker in workers)
+        for worker in workers:
+            await call(worker, {"model": "auto", "messages": [{"role": "user", "content": "Wake up."}]})
+        decision = first.decide(warm)
+        assert first.refused(decision, BEST, "Unsupported parameter: 'temperature' is not supported with this model.")
+        key = first.decide(warm).session
+        end = time.monotonic() + 20
+        while True:
+            pin = second.sessions.get(key)
+            if pin is not None and second.decide(warm, dry_run=True).model == NEXT:
+                break
+            assert time.monotonic() < end
+            await asyncio.sleep(0.05)
+        assert pin.model == NEXT
+
+    server = RedisServer(tmp_path)
+    server.start()
+    try:
+        asyncio.run(main(server.url))
+    finally:
+        server.kill()
+
+
 def test_nothing_is_loaded_where_nothing_is_shared() -> None:
     """Without a Redis URL there is nothing to start."""
     door: Any = OfoxMiddleware(Models(), router=router())
