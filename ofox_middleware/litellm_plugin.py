@@ -27,11 +27,12 @@ from ofox_middleware import litellm_plain, plugin_state
 from ofox_middleware.errors import OfoxError
 from ofox_middleware.ledger import Call, Ledger
 from ofox_middleware.litellm_attach import attach_router
-from ofox_middleware.litellm_patience import fit_timeouts, says_nothing
+from ofox_middleware.litellm_patience import fit_timeouts
 from ofox_middleware.litellm_pool import Pool
 from ofox_middleware.litellm_routed import Routed, current_routed, sets_timeout
 from ofox_middleware.litellm_setup import make_router, proxy_router, serve_console, share_health, watch_config
-from ofox_middleware.litellm_stamp import FrameStamper, stamp, stamped_chunk
+from ofox_middleware.litellm_stamp import stamp
+from ofox_middleware.litellm_stream import Passage
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import ModelFacts
 
@@ -77,6 +78,24 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: str
     ) -> dict[str, Any]:
         """Routes a proxy request. Refusals have LiteLLM's shape; an error of ours never costs the request."""
+        call: Call | None = None
+        try:
+            call = self._arrived(data)
+        except Exception:  # noqa: BLE001 - an error of ours must not cost the request
+            self._slip("request")
+        if not self.routes:
+            return data
+        config = data.pop("model_routing_config", None)
+        try:
+            from ofox_middleware import litellm_hook  # noqa: PLC0415 - needs the proxy's packages
+        except Exception:  # noqa: BLE001 - without it, nobody knows who may call what, and LiteLLM refuses `auto`
+            self._slip("import")
+            return data
+        return await litellm_hook.route(
+            self.router, data, user_api_key_dict, call_type, candidates=self.proxy_pool, config=config, call=call
+        )
+
+    def _arrived(self, data: Mapping[str, Any]) -> Call | None:
         if not self.in_proxy:
             self.in_proxy = True
             self.pools.append(self.proxy_pool)
@@ -87,63 +106,37 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         call = events.call_of(data.get("litellm_logging_obj"))
         if call is not None:
             call.own_timeout = sets_timeout(data)
-        if not self.routes:
-            return data
-        config = data.pop("model_routing_config", None)
-        from ofox_middleware import litellm_hook  # noqa: PLC0415 - needs the proxy's packages
-
-        return await litellm_hook.route(
-            self.router, data, user_api_key_dict, call_type, candidates=self.proxy_pool, config=config, call=call
-        )
+        return call
 
     # --- the proxy: the answer
 
     async def async_post_call_success_hook(self, data: dict[str, Any], user_api_key_dict: Any, response: Any) -> Any:
-        routed = Routed.of(data)
-        if routed is not None:
-            stamp(response, routed.model)
-            routed.ended(self.router, ok=True, status=200, response=response)
+        try:
+            routed = Routed.of(data)
+            if routed is not None:
+                stamp(response, routed.model)
+                routed.ended(self.router, ok=True, status=200, response=response)
+        except Exception:  # noqa: BLE001 - as above
+            self._slip("answer")
         return response
 
     async def async_post_call_streaming_iterator_hook(
         self, user_api_key_dict: Any, response: Any, request_data: dict[str, Any]
     ) -> AsyncIterator[Any]:
-        call, routed = events.call_of(request_data.get("litellm_logging_obj")), Routed.of(request_data)
-        ledger = self.ledger
-        frames: FrameStamper | None = None
-        spoken = finished = False
-        status: int | None = None
+        passage = Passage(request_data, self.router, self.ledger, self._slip)
         try:
             async for chunk in response:
-                if not spoken and not says_nothing(chunk):
-                    spoken = True
-                    if call is not None:
-                        ledger.first_token(call)
-                if routed is None:
-                    yield chunk
-                    continue
-                routed.first_byte()
-                if isinstance(chunk, (bytes, str)):
-                    frames = frames or FrameStamper(routed.model)
-                    out = frames.feed(chunk.encode() if isinstance(chunk, str) else chunk)
-                    if out:
-                        yield out if isinstance(chunk, bytes) else out.decode()
-                else:
-                    yield stamped_chunk(chunk, routed.model)
-            rest = frames.flush() if frames is not None else b""
+                out = passage.piece(chunk)
+                if out or not isinstance(out, (bytes, str)):
+                    yield out
+            rest = passage.rest()
             if rest:
                 yield rest
-            finished, status = True, 200
         except Exception as error:
-            status = events.status_of(error)
-            if call is not None:
-                events.failed(ledger, call, None, error)
+            passage.failed(error)
             raise
         finally:
-            if not finished and call is not None:
-                ledger.cancel(call)
-            if routed is not None:
-                routed.ended(self.router, ok=finished, status=status)
+            passage.over()
 
     async def async_post_call_response_headers_hook(
         self,
@@ -153,8 +146,12 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         request_headers: dict[str, str] | None = None,
         litellm_call_info: dict[str, Any] | None = None,
     ) -> dict[str, str] | None:
-        routed = Routed.of(data)
-        return None if routed is None else routed.headers()
+        try:
+            routed = Routed.of(data)
+            return None if routed is None else routed.headers()
+        except Exception:  # noqa: BLE001 - as above
+            self._slip("headers")
+            return None
 
     async def async_post_call_failure_hook(
         self,
@@ -163,9 +160,12 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         user_api_key_dict: Any,
         traceback_str: str | None = None,
     ) -> None:
-        routed = Routed.of(request_data)
-        if routed is not None:
-            routed.ended(self.router, ok=False, status=events.status_of(original_exception))
+        try:
+            routed = Routed.of(request_data)
+            if routed is not None:
+                routed.ended(self.router, ok=False, status=events.status_of(original_exception))
+        except Exception:  # noqa: BLE001 - as above
+            self._slip("answer")
 
     # --- every attempt, in the proxy and in the SDK
 
@@ -238,13 +238,19 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
     async def async_post_call_success_deployment_hook(
         self, request_data: dict[str, Any], response: Any, call_type: Any
     ) -> Any:
+        try:
+            self._attempt_succeeded(request_data, response)
+        except Exception:  # noqa: BLE001 - as above
+            self._slip("attempt")
+        return None
+
+    def _attempt_succeeded(self, request_data: dict[str, Any], response: Any) -> None:
         call = events.call_of(request_data.get("litellm_logging_obj"))
         if call is not None:
             start = events.Start.of(request_data)
             self.ledger.succeed(call, start.deployment, output_tokens=events.output_tokens(response))
             if isinstance(call.routed, Routed) and call.routed.stamps:
                 stamp(response, call.routed.model)
-        return None
 
     async def async_post_call_failure_deployment_hook(
         self, request_data: Mapping[str, Any], exception: Exception, call_type: Any, fallback_depth: int | None = None

@@ -1,11 +1,13 @@
-"""Answers of LiteLLM's SDK under the pool's name: whole ones stamped, streams wrapped."""
+"""Answers of LiteLLM under the pool's name: in the SDK whole ones stamped and streams wrapped, in the proxy streams."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ofox_middleware import litellm_events as events
+from ofox_middleware.ledger import Ledger
+from ofox_middleware.litellm_patience import says_nothing
 from ofox_middleware.litellm_routed import Routed, current_routed
 from ofox_middleware.litellm_stamp import FrameStamper, stamp, stamped_chunk
 from ofox_middleware.router import SmartRouter
@@ -95,3 +97,70 @@ class NamedStream:
     def _end(self, *, ok: bool, status: int | None) -> None:
         self._over = True
         self._routed.ended(self._brain, ok=ok, status=status)
+
+
+class Passage:
+    """A stream of the proxy on its way to the client: when it begins, under whose name, and how it ends.
+
+    An error of ours is told to ``slip``; from then on the pieces pass as they are.
+    """
+
+    def __init__(
+        self, request_data: Mapping[str, Any], brain: SmartRouter, ledger: Ledger, slip: Callable[[str], None]
+    ) -> None:
+        self._brain = brain
+        self._ledger = ledger
+        self._slip = slip
+        self._call = events.call_of(request_data.get("litellm_logging_obj"))
+        self._routed = Routed.of(request_data)
+        self._frames: FrameStamper | None = None
+        self._spoken = self._broken = self._whole = False
+        self._status: int | None = None
+
+    def piece(self, chunk: Any) -> Any:
+        """What goes out for ``chunk`` now; empty while its bytes are held."""
+        if self._broken:
+            return chunk
+        try:
+            return self._named(chunk)
+        except Exception:  # noqa: BLE001 - an error of ours must not cost the answer
+            self._broken = True
+            self._slip("stream")
+            held = b"" if self._frames is None else self._frames.flush()
+            return (held if isinstance(chunk, bytes) else held.decode()) if held else chunk
+
+    def _named(self, chunk: Any) -> Any:
+        if not self._spoken and not says_nothing(chunk):
+            self._spoken = True
+            if self._call is not None:
+                self._ledger.first_token(self._call)
+        routed = self._routed
+        if routed is None:
+            return chunk
+        routed.first_byte()
+        if not isinstance(chunk, (bytes, str)):
+            return stamped_chunk(chunk, routed.model)
+        self._frames = self._frames or FrameStamper(routed.model)
+        out = self._frames.feed(chunk.encode() if isinstance(chunk, str) else chunk)
+        return out if isinstance(chunk, bytes) else out.decode()
+
+    def rest(self) -> bytes:
+        """The stream has ended in order; what is still held."""
+        self._whole, self._status = True, 200
+        return b"" if self._frames is None else self._frames.flush()
+
+    def failed(self, error: Exception) -> None:
+        """The stream ended with ``error``."""
+        self._status = events.status_of(error)
+        if self._call is not None:
+            events.failed(self._ledger, self._call, None, error)
+
+    def over(self) -> None:
+        """Nothing comes any more, for whatever reason."""
+        try:
+            if not self._whole and self._call is not None:
+                self._ledger.cancel(self._call)
+            if self._routed is not None:
+                self._routed.ended(self._brain, ok=self._whole, status=self._status)
+        except Exception:  # noqa: BLE001 - as above
+            self._slip("answer")

@@ -6,7 +6,9 @@ from collections import deque
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy.proxy_server import app
 
-from ofox_middleware import plugin_state
+from ofox_middleware import litellm_plugin, litellm_stream, plugin_state
+from ofox_middleware.ledger import Ledger
+from ofox_middleware.litellm_routed import Routed
 from ofox_middleware.router import SmartRouter
 from tests.litellm.tally import Tally
 
@@ -40,15 +42,34 @@ def tally():
     return {name: TALLY.of(name) for name, _ in list(TALLY.counts)}
 
 
+BROKEN: list = []
+
+
 @app.post("/_break")
-def break_decisions():
-    """Puts a bug into the next decisions, until `/_reset`."""
-    plugin_state.current().decide = None
+def break_part(part: str = "decide"):
+    """Puts a bug into one part of the plugin, until `/_reset`."""
+
+    def bug(*args, **kwargs):
+        raise RuntimeError("a bug")
+
+    if part == "decide":
+        plugin_state.current().decide = None
+        return
+    holder, name = {
+        "request": (litellm_plugin, "share_health"), "answer": (litellm_plugin, "stamp"),
+        "stream": (litellm_stream, "stamped_chunk"), "frames": (litellm_stream.FrameStamper, "feed"),
+        "headers": (Routed, "headers"), "attempt": (litellm_plugin.OfoxLogger, "_begin"),
+        "report": (Routed, "ended"), "ledger": (Ledger, "succeed"),
+    }[part]  # fmt: skip
+    BROKEN.append((holder, name, getattr(holder, name)))
+    setattr(holder, name, bug)
 
 
 @app.post("/_reset")
 def reset():
-    """Forgets health and counters, so that one test's failures do not steer the next one's picks."""
+    """Forgets health and counters, so that one test's failures do not steer the next one's picks; mends bugs."""
+    while BROKEN:
+        setattr(*BROKEN.pop())
     old = plugin_state.current()
     if old is not None:
         plugin_state.use(SmartRouter(old.settings))
