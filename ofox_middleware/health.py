@@ -227,6 +227,7 @@ def _report(record: ModelHealth, now: float) -> Report:
     with record.lock:
         record.tick(now)
         breaker, speed = record.breaker, record.speed
+        (ttft_s, s_per_token), tried = speed.expected, record.slowness_tried(now, *speed.expected)
         own_trip = breaker.until is not None and not breaker.hearsay
         return Report(
             ok=record.window.ok,
@@ -236,10 +237,11 @@ def _report(record: ModelHealth, now: float) -> Report:
             tripped_ago_s=round(now - breaker.tripped_at, 3) if own_trip else 0.0,
             probing_s=round(breaker.probing_s(now), 3) if own_trip else 0.0,
             ok_ago_s=-1.0 if breaker.last_ok == -math.inf else round(now - breaker.last_ok, 3),
-            ttft_s=round(speed.ttft.read(now, speed.expected[0]), 4),
-            ttft_mass=round(speed.ttft.mass_at(now), 2),
-            s_per_token=round(speed.s_per_token.read(now, speed.expected[1]), 6),
-            s_per_token_mass=round(speed.s_per_token.mass_at(now), 2),
+            # What is stale loses its weight for others, not its value.
+            ttft_s=round(speed.ttft.read(now, ttft_s, tried=True), 4),
+            ttft_mass=round(speed.ttft.mass_at(now, ttft_s, tried=tried[0]), 2),
+            s_per_token=round(speed.s_per_token.read(now, s_per_token, tried=True), 6),
+            s_per_token_mass=round(speed.s_per_token.mass_at(now, s_per_token, tried=tried[1]), 2),
             in_flight=len(record.open),
             limit=round(record.limit, 1),
         )

@@ -36,6 +36,15 @@ nothing is known. The longest wait is forgotten with this time constant. Where a
 streamed, it takes 30 s at least, for such an answer shows nothing before its end."""
 
 
+STALE_AFTER_S, FADE_TAU_S = 5.0, 2.5
+LONGEST_FRESH_S, LONGEST_STALE_S = 10.0, 120.0
+FRESH_SPELL_S: Final = 300.0
+"""A model that is thought to be slow gets no requests, and so nothing that would show that it is quick again. After 5 s
+without a sample the bad name goes, with a time constant of 2.5 s, until a request tries it. When that one is slow too,
+the next try is twice as far away: at most 10 s in the first five minutes of being slow, 120 s later; a breaker is tried
+in the same way."""
+
+
 def sane(seconds: float | None) -> float | None:
     """``seconds`` unless it is no duration: negative, not a number, or longer than a day."""
     return seconds if seconds is not None and 0.0 <= seconds <= 86_400.0 else None
@@ -51,6 +60,9 @@ class DecayingMean:
     Reading moves the mean towards the prior: ``prior x (mean / prior)^w``. Finagle's peak-EWMA decays towards 0, which
     makes an idle node look perfect; the ratio and not the difference decays, because latencies are compared as ratios.
 
+    A mean that is worse than the prior and that nobody has refreshed for a while goes faster (:data:`STALE_AFTER_S`),
+    and a sample that is better then counts as if nothing had been known.
+
     Args:
         tau_s: time constant, seconds.
         peak: jump to a sample that is above the mean (Finagle's peak-EWMA). The mass then restarts, so that a
@@ -61,7 +73,7 @@ class DecayingMean:
         mass: samples that the mean rests on, the prior included, decayed to the time of the last one.
     """
 
-    __slots__ = ("_at", "_high", "_low", "_mean", "_peak", "_tau_s", "mass")
+    __slots__ = ("_at", "_high", "_low", "_mean", "_misses", "_peak", "_slow_from", "_tau_s", "mass")
 
     def __init__(self, tau_s: float, low: float, high: float, *, peak: bool = False) -> None:
         self._tau_s = tau_s
@@ -75,20 +87,43 @@ class DecayingMean:
         self._mean = 0.0
         self._at = 0.0
         self.mass = 0.0
+        self._misses = 0
+        self._slow_from = math.inf
 
-    def read(self, now: float, prior: float) -> float:
-        """The mean now; ``prior`` when nothing is known."""
+    def stale_from(self, prior: float) -> float:
+        """When the mean begins to go faster; ``inf`` when it is no worse than the prior."""
+        if not self.mass or self._mean <= self.clamp(prior):
+            return math.inf
+        longest = LONGEST_FRESH_S if self._at - self._slow_from < FRESH_SPELL_S else LONGEST_STALE_S
+        return self._at + float(min(STALE_AFTER_S * 2.0 ** min(self._misses, 10), longest))
+
+    def read(self, now: float, prior: float, *, tried: bool = False) -> float:
+        """The mean now; ``prior`` when nothing is known.
+
+        Args:
+            tried: a request is trying whether it is still so bad; until that one tells, it is.
+        """
         prior = self.clamp(prior)
         if not self.mass:
             return prior
         age = now - self._at
         if age <= 0:
             return self._mean
-        return prior * float((self._mean / prior) ** math.exp(-age / self._tau_s))
+        left = math.exp(-age / self._tau_s)
+        if not tried:
+            left *= self._fresh(now, prior)
+        return prior * float((self._mean / prior) ** left)
 
-    def mass_at(self, now: float) -> float:
-        """Samples that the mean rests on now, decayed."""
-        return self.mass * math.exp(-max(0.0, now - self._at) / self._tau_s) if self.mass else 0.0
+    def mass_at(self, now: float, prior: float, *, tried: bool = False) -> float:
+        """Samples that the mean rests on now, decayed as in :meth:`read`."""
+        if not self.mass:
+            return 0.0
+        left = math.exp(-max(0.0, now - self._at) / self._tau_s)
+        return self.mass * (left if tried else left * self._fresh(now, self.clamp(prior)))
+
+    def _fresh(self, now: float, prior: float) -> float:
+        """1, and less when the mean is worse than the prior and stale."""
+        return math.exp(min(0.0, (self.stale_from(prior) - now) / FADE_TAU_S))
 
     def add(self, sample: float, now: float, prior: float | None) -> None:
         """Takes in a sample. ``prior`` is ``None`` when there is none yet: then the first sample is the mean."""
@@ -97,13 +132,22 @@ class DecayingMean:
             self._mean, self._at, self.mass = sample, now, 1.0
             return
         prior = self._mean if prior is None else self.clamp(prior)
-        if self._peak and sample > self.read(now, prior):
+        if now > self.stale_from(prior):
+            if sample * sample > prior * self._mean:
+                self._misses += 1  # Nearer to its bad name than to the prior, as a ratio: it is slow still.
+            else:
+                self._misses, self.mass = 0, 0.0
+        if self._peak and sample > self.read(now, prior, tried=True):
             self._mean, self.mass = sample, 1.0
         else:
             kept = math.exp(-max(0.0, now - self._at) / self._tau_s) if self.mass else 0.0
             old = self.mass * kept
             self.mass = old + (1.0 - kept) + 1.0
             self._mean = (old * self._mean + (1.0 - kept) * prior + sample) / self.mass
+        if self._mean <= prior:
+            self._misses, self._slow_from = 0, math.inf
+        else:
+            self._slow_from = min(self._slow_from, now)
         self._at = max(now, self._at)
 
     def clamp(self, value: float) -> float:
@@ -225,9 +269,9 @@ class Latencies:
             return
         self._whole_at = now
         prior = self.expected
-        first = self.ttft.read(now, prior[0])
+        first = self.ttft.read(now, prior[0], tried=True)
         if enough and output_tokens is not None:
-            each = self.s_per_token.read(now, prior[1])
+            each = self.s_per_token.read(now, prior[1], tried=True)
             ratio = total_s / (first + output_tokens * each)
             self.ttft.add(first * ratio, now, prior[0])
             self.s_per_token.add(each * ratio, now, prior[1])

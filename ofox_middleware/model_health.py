@@ -13,7 +13,7 @@ import random
 import threading
 from typing import Final, Protocol
 
-from ofox_middleware.breaker import Breaker
+from ofox_middleware.breaker import PROBE_PATIENCE_S, Breaker
 from ofox_middleware.fleet import FleetView, fade
 from ofox_middleware.latency import Latencies, Prior
 from ofox_middleware.types import Clock, HealthView
@@ -67,6 +67,7 @@ class ModelHealth:
         fleet: what other workers report, ``None`` when nothing is shared.
         late, silent: requests that are late, and those of them with no sign of life since from any newer one.
         active_at, viewed_at, failed_at: when something last happened, someone last looked, something last failed.
+        dispatched_at: when a request was last sent.
     """
 
     __slots__ = (
@@ -78,6 +79,7 @@ class ModelHealth:
         "active_at",
         "breaker",
         "clock",
+        "dispatched_at",
         "failed_at",
         "fleet",
         "late",
@@ -106,7 +108,7 @@ class ModelHealth:
         self.fleet: FleetView | None = None
         self.late = 0
         self.silent = 0
-        self.active_at = self.viewed_at = self.failed_at = -math.inf
+        self.active_at = self.dispatched_at = self.viewed_at = self.failed_at = -math.inf
         self._rng = rng
         self._last_sign = -math.inf
         self._shrunk_at = -math.inf
@@ -125,7 +127,7 @@ class ModelHealth:
         """Counts a dispatch; ``lease`` is in flight from now on, and is the probe when one is wanted."""
         if now >= self._tick_at:
             self.tick(now)
-        self.active_at = now
+        self.active_at = self.dispatched_at = now
         if prior is not None:
             self.speed.prior = prior
         if lease is not None:
@@ -260,6 +262,16 @@ class ModelHealth:
             if silent and self.breaker.until is None and self.breaker.due(0, 0, silent):
                 self._trip(now, 0.0, None, since=since)
 
+    def slowness_tried(self, now: float, ttft_prior_s: float, s_per_token_prior: float) -> tuple[bool, bool]:
+        """Whether a request is trying if the model is still slow to begin, and slow to go on.
+
+        One at a time, or they would all go back at once; one that shows nothing for long is no try.
+        """
+        if not self.open or now - self.dispatched_at >= PROBE_PATIENCE_S:
+            return False, False
+        at, speed = self.dispatched_at, self.speed
+        return at >= speed.ttft.stale_from(ttft_prior_s), at >= speed.s_per_token.stale_from(s_per_token_prior)
+
     def view(self, now: float, ttft_prior_s: float, s_per_token_prior: float) -> HealthView:
         """How the model is doing now."""
         if now >= self._tick_at:
@@ -274,8 +286,9 @@ class ModelHealth:
             left = fade(now - self.failed_at)
         done = ok + window.failed * left + self.late
         speed = self.speed
-        ttft_s = speed.ttft.read(now, ttft_prior_s)
-        s_per_token = speed.s_per_token.read(now, s_per_token_prior)
+        tried, tried_rate = self.slowness_tried(now, ttft_prior_s, s_per_token_prior)
+        ttft_s = speed.ttft.read(now, ttft_prior_s, tried=tried)
+        s_per_token = speed.s_per_token.read(now, s_per_token_prior, tried=tried_rate)
         fleet_load = 0.0
         fleet = self.fleet
         if fleet is not None and now < fleet.until:
@@ -283,10 +296,10 @@ class ModelHealth:
             ok += fleet_ok
             done += fleet_done
             fleet_load = fleet.mean_load
-            ttft_s = fleet.blend_ttft(ttft_s, speed.ttft.mass_at(now), speed.ttft.clamp(ttft_prior_s))
-            s_per_token = fleet.blend_s_per_token(
-                s_per_token, speed.s_per_token.mass_at(now), speed.s_per_token.clamp(s_per_token_prior)
-            )
+            mass = speed.ttft.mass_at(now, ttft_prior_s, tried=tried)
+            ttft_s = fleet.blend_ttft(ttft_s, mass, speed.ttft.clamp(ttft_prior_s))
+            mass = speed.s_per_token.mass_at(now, s_per_token_prior, tried=tried_rate)
+            s_per_token = fleet.blend_s_per_token(s_per_token, mass, speed.s_per_token.clamp(s_per_token_prior))
         availability = ok / done
         row = breaker.row * left + self.silent
         if row > 1.0:

@@ -1051,3 +1051,81 @@ def test_a_finalizer_may_close_a_lease_inside_an_event(clock: HandClock) -> None
     record.clock = Meddling()
     book.begin("m").succeed()
     assert book.in_flight() == 0
+
+
+# --- slow models
+
+
+def slowed(book: HealthBook, clock: HandClock) -> None:
+    """A model that has just answered eight times slower than its prior."""
+    lease = book.begin("m", prior=(TTFT_S, S_PER_TOKEN))
+    clock.sleep(8 * TTFT_S)
+    lease.first_token()
+    clock.sleep(8 * S_PER_TOKEN * 20)
+    lease.succeed(output_tokens=21)
+
+
+def test_a_slow_model_is_tried_again_by_one_request_at_a_time(book: HealthBook, clock: HandClock) -> None:
+    """When a slow model looks well for want of news, the first request to it makes the others wait for its word."""
+    slowed(book, clock)
+    slow = look(book)
+    assert slow.ttft_s > 6 * TTFT_S
+    clock.sleep(14.0)
+    assert look(book).ttft_s < 1.5 * TTFT_S
+    probe = book.begin("m")
+    assert look(book).ttft_s > 4 * TTFT_S
+    assert look(book).s_per_token > 3 * S_PER_TOKEN
+    clock.sleep(TTFT_S)
+    probe.first_token()
+    assert look(book).ttft_s == pytest.approx(TTFT_S, rel=0.1)
+    assert look(book).s_per_token > 3 * S_PER_TOKEN
+    clock.sleep(100 * S_PER_TOKEN)
+    probe.succeed(output_tokens=100)
+    assert look(book).s_per_token == pytest.approx(S_PER_TOKEN, rel=0.1)
+
+
+def test_a_try_that_hangs_or_is_dropped_holds_nobody_up(book: HealthBook, clock: HandClock) -> None:
+    """A try without an end is none after ten seconds, and a cancelled one is none at once."""
+    slowed(book, clock)
+    clock.sleep(14.0)
+    book.begin("m").cancel()
+    assert look(book).ttft_s < 1.5 * TTFT_S
+    book.begin("m")
+    assert look(book).ttft_s > 4 * TTFT_S
+    clock.sleep(10.1)
+    assert look(book).ttft_s < 1.5 * TTFT_S
+
+
+def test_what_is_stale_has_no_weight_for_others(book: HealthBook, clock: HandClock) -> None:
+    """A worker that has no news of a slow model neither keeps others from it nor makes it look well to them."""
+    slowed(book, clock)
+    fresh = book.summary()["m"]
+    clock.sleep(14.0)
+    stale = book.summary()["m"]
+    assert stale.ttft_s > 4 * TTFT_S
+    assert stale.ttft_mass < 0.1 * fresh.ttft_mass
+    book.begin("m")
+    assert book.summary()["m"].ttft_mass > 0.5 * fresh.ttft_mass
+
+
+def test_what_an_overtaken_attempt_took_is_a_lower_bound(book: HealthBook, clock: HandClock) -> None:
+    """A cancelled attempt is no verdict and no failure; that it took long is learned, that it was short is not."""
+    for _ in range(30):
+        book.record_success("m", ttft_s=TTFT_S, total_s=2 * TTFT_S)
+    p95 = book.ttft_p95("m")
+    quick = book.begin("m")
+    clock.sleep(TTFT_S / 10)
+    quick.overtaken()
+    assert look(book).ttft_s == pytest.approx(TTFT_S, rel=0.05)
+    slow = book.begin("m")
+    clock.sleep(5 * TTFT_S)
+    slow.overtaken()
+    slow.overtaken()
+    assert look(book).ttft_s == pytest.approx(5 * TTFT_S, rel=0.05)
+    assert book.ttft_p95("m") == p95
+    shown = book.snapshot()["m"]
+    assert (shown["sent"], shown["ok"], shown["failed"], shown["in_flight"]) == (30, 30, 0, 0)
+    told = book.begin("m")
+    told.first_token()
+    told.overtaken()
+    assert look(book).ttft_s < 5 * TTFT_S

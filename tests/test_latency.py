@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from ofox_middleware import latency
 from ofox_middleware.latency import DecayingMean, LatencyHistogram, sane
 
 
@@ -20,7 +21,7 @@ def test_mean_starts_at_the_prior() -> None:
     assert mean.read(0.0, 0.0) == 0.05
     assert mean.read(0.0, 1e9) == 120.0
     assert mean.read(0.0, math.nan) == 120.0
-    assert mean.mass_at(50.0) == 0.0
+    assert mean.mass_at(50.0, 1.0) == 0.0
 
 
 def test_first_sample_without_prior() -> None:
@@ -62,11 +63,63 @@ def test_idle_mean_decays_towards_the_prior() -> None:
     """With nothing coming in, the ratio to the prior shrinks with the time constant; never past the prior."""
     mean = a_mean(peak=True)
     mean.add(16.0, 0.0, 1.0)
-    assert mean.read(60.0, 1.0) == pytest.approx(16.0 ** math.exp(-1))
-    assert 1.0 < mean.read(600.0, 1.0) < 1.001
+    assert mean.read(60.0, 1.0, tried=True) == pytest.approx(16.0 ** math.exp(-1))
+    assert 1.0 <= mean.read(600.0, 1.0) <= mean.read(600.0, 1.0, tried=True) < 1.001
     low = a_mean()
     low.add(0.1, 0.0, None)
     assert 0.1 < low.read(60.0, 1.0) < low.read(120.0, 1.0) < 1.0
+
+
+def test_a_bad_name_goes_when_nobody_confirms_it() -> None:
+    """Five seconds after the last sample a slow model's name begins to go, and is gone within fifteen."""
+    mean = a_mean(peak=True)
+    mean.add(8.0, 0.0, 1.0)
+    assert mean.stale_from(1.0) == latency.STALE_AFTER_S
+    assert mean.read(4.9, 1.0) > 6.5
+    assert mean.read(15.0, 1.0) < 1.1
+    assert mean.mass_at(15.0, 1.0) < 0.05 < mean.mass_at(15.0, 1.0, tried=True)
+    assert a_mean().stale_from(1.0) == math.inf
+
+
+def test_a_good_name_is_kept_for_longer() -> None:
+    """A model that is quicker than the catalogue says keeps that name for its time constant."""
+    mean = a_mean(peak=True)
+    mean.add(0.2, 0.0, None)
+    assert mean.stale_from(1.0) == math.inf
+    assert mean.read(15.0, 1.0) < 0.3
+
+
+def test_one_good_answer_clears_a_stale_name() -> None:
+    """After a pause, one quick answer outweighs any number of slow ones from before it."""
+    mean = a_mean(peak=True)
+    for tick in range(50):
+        mean.add(8.0, tick * 0.1, 1.0)
+    mean.add(1.0, 11.0, 1.0)
+    assert mean.read(11.0, 1.0) == pytest.approx(1.0)
+    again = a_mean(peak=True)
+    for tick in range(50):
+        again.add(8.0, tick * 0.1, 1.0)
+    again.add(1.0, 5.2, 1.0)
+    assert again.read(5.2, 1.0) > 4.0
+
+
+def test_each_slow_try_puts_off_the_next() -> None:
+    """Tries that stay slow are twice as far apart each time: 10 s at most at first, two minutes after five minutes."""
+    mean = a_mean(peak=True)
+    mean.add(8.0, 0.0, 1.0)
+    now, waits = 0.0, list[float]()
+    for _ in range(60):
+        wait = mean.stale_from(1.0) - now
+        waits.append(wait)
+        now += wait + 1.0
+        mean.add(8.0, now, 1.0)
+    assert waits[:3] == pytest.approx([5.0, 10.0, 10.0])
+    assert waits[-1] == pytest.approx(120.0)
+    assert waits == sorted(waits)
+    assert mean.read(now, 1.0) == pytest.approx(8.0, rel=0.05)
+    mean.add(1.0, now + 121.0, 1.0)
+    mean.add(8.0, now + 122.0, 1.0)
+    assert mean.stale_from(1.0) == pytest.approx(now + 127.0)
 
 
 def test_peak_jumps() -> None:
@@ -104,10 +157,10 @@ def test_mass_decays_and_is_forgotten() -> None:
     mean = a_mean()
     for _ in range(10):
         mean.add(1.0, 0.0, 1.0)
-    assert mean.mass_at(0.0) == 11.0
-    assert mean.mass_at(60.0) == pytest.approx(11.0 * math.exp(-1))
+    assert mean.mass_at(0.0, 1.0) == 11.0
+    assert mean.mass_at(60.0, 1.0) == pytest.approx(11.0 * math.exp(-1))
     mean.forget()
-    assert (mean.mass_at(0.0), mean.read(0.0, 3.0)) == (0.0, 3.0)
+    assert (mean.mass_at(0.0, 1.0), mean.read(0.0, 3.0)) == (0.0, 3.0)
 
 
 def test_mean_with_a_clock_that_steps_back() -> None:

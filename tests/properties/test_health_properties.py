@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable
@@ -167,6 +168,29 @@ class Life(RuleBasedStateMachine):
 TestLife = Life.TestCase
 TestLife.settings = long
 TestLife.runTest.__doc__ = "Under any events in any order counts stay exact, views bounded, and nobody is stuck."
+
+
+@quick
+@given(
+    samples=st.lists(st.tuples(st.floats(0.05, 120.0), st.floats(0.0, 200.0)), min_size=1, max_size=30),
+    prior=st.floats(0.06, 100.0),
+    peak=st.booleans(),
+)
+def test_no_bad_name_is_for_ever(samples: list[tuple[float, float]], prior: float, peak: bool) -> None:
+    """Whatever was measured, after the longest pause without an answer a model looks as the catalogue says again,
+    it comes there without a step back, and a good answer then counts."""
+    mean, now = DecayingMean(60.0, 0.05, 120.0, peak=peak), 0.0
+    for sample, gap in samples:
+        now += gap
+        mean.add(sample, now, prior)
+    bad = mean.read(now, prior)
+    since = [mean.read(now + second, prior) for second in range(160)]
+    assert all(later <= sooner * ROUNDING for sooner, later in itertools.pairwise(since)) or bad < prior
+    assert mean.read(now + 140.0, prior) <= max(prior * 1.01, bad)
+    assert mean.read(now + 140.0, prior) <= prior * 1.01 or bad <= prior
+    assert 0.0 <= mean.mass_at(now + 140.0, prior) <= mean.mass_at(now + 140.0, prior, tried=True) * ROUNDING
+    mean.add(prior, now + 140.0, prior)
+    assert mean.read(now + 140.0, prior) <= prior * 1.01 or bad <= prior
 
 
 @quick
