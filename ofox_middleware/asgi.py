@@ -69,6 +69,9 @@ class OfoxMiddleware:
             router = SmartRouter(Settings(**options) if settings is None else settings)
             reloader = reloader_of(router, lambda: Settings(**options)) if settings is None else None
         _ = router.pool  # a pool that cannot be used is refused now, not at the first request
+        if router.settings.decision_log is not None:
+            # By name, as the console below: who wants none does not load it.
+            importlib.import_module("ofox_middleware.decision_store").store_of(router)
         path = console_path or router.settings.console_path
         self.app = app if path is None else _with_console(app, path, router, reloader)
         self.router = router

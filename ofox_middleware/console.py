@@ -20,7 +20,7 @@ from starlette.routing import Route
 from ofox_middleware.console_access import Access
 from ofox_middleware.console_feed import SLOT_S, Feed
 from ofox_middleware.console_wire import answer, file_endpoint, not_found, read_object, refusal, refused, server_sent
-from ofox_middleware.decision_store import DecisionStore
+from ofox_middleware.decision_store import DecisionStore, store_of
 from ofox_middleware.errors import OfoxError
 from ofox_middleware.reload import Reloader
 from ofox_middleware.router import SmartRouter
@@ -102,10 +102,10 @@ def for_settings(
     reloader: Reloader | None = None,
     pool: Callable[[], Sequence[ModelFacts]] | None = None,
 ) -> Console:
-    """For doors: the console with ``Settings.console_token``, when there is one."""
+    """For doors: the console with ``Settings.console_token`` and ``Settings.decision_log``, when there are such."""
     secret = router.settings.console_token
     token = None if secret is None else secret.get_secret_value()
-    return console(router, token=token, reloader=reloader, pool=pool)
+    return console(router, log=store_of(router), token=token, reloader=reloader, pool=pool)
 
 
 class Console:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from ofox_middleware.errors import SettingsError
 from ofox_middleware.redaction import redact
+from ofox_middleware.router import SmartRouter
 from ofox_middleware.telemetry import Savings, plain, price
 from ofox_middleware.types import Decision, Outcome
 
@@ -93,6 +94,23 @@ def default_path() -> Path:
     return base / "ofox" / "decisions.sqlite3"
 
 
+def store_of(router: SmartRouter) -> DecisionStore | None:
+    """For doors: the store that ``Settings.decision_log`` asks for, subscribed once to a router that doors share.
+
+    Raises:
+        SettingsError: the file cannot be used.
+    """
+    path = router.settings.decision_log
+    if path is None:
+        return None
+    for observer in router.observers:
+        if isinstance(observer, DecisionStore) and observer.path == str(path):
+            return observer
+    store = DecisionStore(path)
+    router.subscribe(store)
+    return store
+
+
 class DecisionStore:
     """An observer of :class:`~ofox_middleware.router.SmartRouter` that writes down what was decided and how it ended.
 
@@ -139,6 +157,7 @@ class DecisionStore:
         self._closing = threading.Event()
         self._writer: threading.Thread | None = None
         self._db = _open(self.path)
+        self._process = os.getpid()
         # Also for a store that nobody closes: at its end, or at the interpreter's.
         self._close_db = weakref.finalize(self, self._db.close)
         # Not at the interpreter's exit: the writer may be at work then, and the system closes the file anyway.
@@ -286,6 +305,7 @@ class DecisionStore:
 
     def _write_pending(self) -> None:
         """Turns what waits into rows, in one transaction. The lock must be held."""
+        self._follow_fork()
         writes = [self._pending.popleft() for _ in range(len(self._pending))]
         if not writes:
             return
@@ -299,6 +319,17 @@ class DecisionStore:
             log.exception("%d events could not be written to %s", len(writes), self.path)
             return
         self.stats["written"] += len(writes)
+
+    def _follow_fork(self) -> None:
+        """A connection must not be used by another process than opened it, and servers fork when the app is built."""
+        if self._process != os.getpid() and self.path != IN_MEMORY:
+            # The old connection is the other process's: neither used nor closed here.
+            self._close_db.detach()
+            self._inherited = self._db
+            self._db = _open(self.path)
+            self._close_db = weakref.finalize(self, self._db.close)
+            self._close_db.atexit = False
+        self._process = os.getpid()
 
     def _insert(self, at: float, decision: Decision) -> None:
         row = (decision.id, at, json.dumps(decision.to_dict()))

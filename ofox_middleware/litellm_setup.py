@@ -58,7 +58,11 @@ def proxy_router() -> Any:
 
 def make_router() -> SmartRouter:
     """The brain of the door. Raises ``SettingsError`` when the settings are wrong."""
-    return SmartRouter(_settings())
+    router = SmartRouter(_settings())
+    if router.settings.decision_log is not None:
+        # By name: the house's order puts the store below this door, and who wants none does not load it.
+        importlib.import_module("ofox_middleware.decision_store").store_of(router)
+    return router
 
 
 def watch_config(router: SmartRouter) -> None:
@@ -83,7 +87,7 @@ def serve_console(router: SmartRouter, candidates: Pool) -> None:
 
 
 def _mounted(app: Any, path: str, router: SmartRouter, candidates: Pool) -> Any:
-    # By name: the house's order puts the console below this door, and who wants none does not load it.
+    # By name, for the same reason.
     consoles = importlib.import_module("ofox_middleware.console")
 
     def pool() -> list[ModelFacts]:

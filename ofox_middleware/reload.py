@@ -20,7 +20,9 @@ log: Final = logging.getLogger("ofox_middleware.reload")
 
 POLL_S: Final = 2.0
 """How often the file is looked at, seconds: one ``stat``, which works on every file system and in containers."""
-AT_START_ONLY: Final = frozenset({"config", "watch_config", "seed", "redis_url", "console_path", "console_token"})
+AT_START_ONLY: Final = frozenset({
+    "config", "watch_config", "seed", "redis_url", "decision_log", "console_path", "console_token",
+})  # fmt: skip
 """Settings that are read when things are built; a change of them waits for a restart."""
 
 

@@ -134,6 +134,11 @@ class SmartRouter:
         """Tells ``observer`` of every decision and outcome from now on."""
         self._observers.append(observer)
 
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """Who is told, in the order in which they subscribed."""
+        return tuple(self._observers)
+
     def report(self, outcome: Outcome) -> None:
         """For doors: how a routed request ended. Call it once per request."""
         self.stats["ended"] += 1

@@ -135,6 +135,7 @@ class Settings(BaseSettings):
         refusal_ttl_s: seconds for which a model that answered a 400 such as "unsupported parameter" or "context length"
             comes last for requests of that kind; longer each time it is seen again. 0 remembers nothing.
         redis_url: shares health between workers through Redis; ``None`` keeps it in this process.
+        decision_log: a SQLite file in which decisions and savings are kept; ``ofox serve`` has one anyway.
         log_prompts: whether logs may hold prompt text.
         console_path: where the ASGI door and the LiteLLM proxy serve the console, such as ``/ofox``; unset: nowhere.
         console_token: what the console asks for, at least 16 characters; unset, it answers this machine only.
@@ -167,6 +168,7 @@ class Settings(BaseSettings):
     session_margin: Annotated[float, Field(ge=0)] = 0.07
     refusal_ttl_s: Annotated[float, Field(ge=0)] = 600.0
     redis_url: str | None = None
+    decision_log: Path | None = None
     log_prompts: bool = False
     console_path: Annotated[str, Field(pattern=r"^(/[\w.~-]+)+$")] | None = None
     console_token: Annotated[SecretStr, Field(min_length=16)] | None = None

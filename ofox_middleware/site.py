@@ -32,7 +32,8 @@ class Site:
         key: what callers must present; the console asks for it too.
         local: the gateway listens on this machine only.
         console: whether the console is served at ``/ofox/``; with a key that is too short to guard it, it is not.
-        decisions: the decision store's file, ``None`` for the one in the user's state directory.
+        decisions: the decision store's file, ``None`` for ``Settings.decision_log``, else one in the user's state
+            directory.
         config: the settings file, watched for changes; ``None`` for the one that ``OFOX_CONFIG`` names.
 
     Attributes:
@@ -53,7 +54,7 @@ class Site:
         decisions: str | None = None,
         config: Path | None = None,
     ) -> None:
-        self.store = DecisionStore(default_path() if decisions is None else decisions)
+        self.store = DecisionStore(decisions or router.settings.decision_log or default_path())
         router.subscribe(self.store)
         named = config or os.environ.get("OFOX_CONFIG")
         path = Path(named) if named else None

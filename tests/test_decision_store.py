@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ofox_middleware import decision_store
-from ofox_middleware.decision_store import DecisionStore, default_path
+from ofox_middleware.decision_store import DecisionStore, default_path, store_of
 from ofox_middleware.errors import SettingsError
 from ofox_middleware.redaction import REMOVED, redact
 from ofox_middleware.router import SmartRouter
@@ -278,6 +280,43 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot be used"):
         DecisionStore(tmp_path / "file" / "d.sqlite3")
+
+
+def test_a_store_follows_a_fork(tmp_path: Path) -> None:
+    """Servers fork after the app is built: a child writes by a connection of its own, and both ledgers add up."""
+    code = """
+import os, sys
+from ofox_middleware import Settings, SmartRouter
+from ofox_middleware.decision_store import DecisionStore
+from ofox_middleware.types import ModelCard, Outcome
+card = ModelCard(name="a/b", input_cost_per_token=1e-6, output_cost_per_token=1e-6)
+router = SmartRouter(Settings(models=[card]))
+store = DecisionStore(sys.argv[1])
+router.subscribe(store)
+child = os.fork()
+made = router.decide({"messages": [{"role": "user", "content": "Hi"}]})
+router.report(Outcome(made, made.model, True, 200, (made.model,), 0.1, 0.2, 10))
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+assert store.get(made.id) is not None
+store.close()
+"""
+    path = tmp_path / "d.sqlite3"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    with DecisionStore(path) as both:
+        assert len(both) == 2 and both.savings().requests == 2
+
+
+def test_doors_share_the_store_of_a_router(tmp_path: Path) -> None:
+    """``decision_log`` opens one store per router, and none when it is not set."""
+    assert store_of(SmartRouter(settings())) is None
+    router = SmartRouter(settings(decision_log=tmp_path / "d.sqlite3"))
+    opened = store_of(router)
+    assert opened is not None and store_of(router) is opened
+    made = router.decide(ASK)
+    entry = opened.get(made.id)
+    assert entry is not None and entry.ask is None
+    opened.close()
 
 
 def test_the_default_place_is_the_state_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

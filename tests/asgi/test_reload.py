@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from ofox_middleware.asgi import OfoxMiddleware
+from ofox_middleware.decision_store import DecisionStore
 from ofox_middleware.settings import Settings
 from tests.asgi.harness import ASK, BEST, LAST, Models, router
 from tests.asgi.server import serving
@@ -50,13 +51,13 @@ def test_a_changed_file_is_taken_on(config: Path, monkeypatch: pytest.MonkeyPatc
             return str(client.post("/v1/chat/completions", json=ASK).headers["x-ofox-model"])
 
         assert answered_by() == BEST
-        door.router.health.record_failure(BEST, status=500)
+        door.router.health.record_failure("else/where", status=500)
         config.write_text(f"{CARDS}preference: cheapest\n")
         config.write_text(f"{CARDS}exclude: ['{BEST}']\npreference: cheapest\n")
         assert answered_by() == BEST
         config.write_text(f"{CARDS}exclude: ['{BEST}']\n")
         assert eventually(lambda: answered_by() == LAST)
-        assert door.router.health.snapshot()[BEST]["failed"] == 1
+        assert door.router.health.snapshot()["else/where"]["failed"] == 1
 
 
 def test_the_console_of_the_door_reloads(config: Path) -> None:
@@ -69,6 +70,19 @@ def test_the_console_of_the_door_reloads(config: Path) -> None:
         config.write_text(f"{CARDS}preference: cost\n")
         assert client.post("/ofox/api/reload", json={}).json()["changed"] == ["preference"]
         assert client.post("/v1/chat/completions", json=ASK).headers["x-ofox-preference"] == "cost"
+
+
+def test_a_log_of_decisions_is_kept(config: Path, tmp_path: Path) -> None:
+    """With ``decision_log`` the door writes decisions to the file, from which `ofox decisions` reads them."""
+    path = tmp_path / "decisions.sqlite3"
+    door = OfoxMiddleware(Models(), config=config, watch_config=False, decision_log=path, console_path="/ofox")
+    with serving(door) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        decided = client.post("/v1/chat/completions", json=ASK).headers["x-ofox-decision-id"]
+        assert client.get(f"/ofox/api/decisions/{decided}").json()["outcome"]["ok"]
+    (store,) = (observer for observer in door.router.observers if isinstance(observer, DecisionStore))
+    store.close()
+    with DecisionStore(path) as kept:
+        assert kept.get(decided) is not None
 
 
 def test_nothing_is_watched_unless_the_door_read_a_file(config: Path) -> None:

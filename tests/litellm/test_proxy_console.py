@@ -9,6 +9,7 @@ import httpx
 import pytest
 import yaml
 
+from ofox_middleware.decision_store import DecisionStore
 from tests.litellm.conftest import chat, config
 from tests.litellm.proxy import running_proxy
 from tests.litellm.upstream import Upstream
@@ -24,6 +25,7 @@ def test_console_and_reload_in_the_proxy(tmp_path: Path, upstream: Upstream) -> 
     settings = config(upstream.base_url)
     file = tmp_path / "ofox.yaml"
     first = {**settings["callback_settings"]["ofox"], "preference": "cost", "console_path": "/ofox"}
+    first["decision_log"] = str(tmp_path / "decisions.sqlite3")
     file.write_text(yaml.safe_dump(first))
     settings["callback_settings"]["ofox"] = {"config": str(file), "console_token": "os.environ/CONSOLE_TOKEN"}
     with (
@@ -56,3 +58,5 @@ def test_console_and_reload_in_the_proxy(tmp_path: Path, upstream: Upstream) -> 
             time.sleep(0.1)
         assert proxy.post("/v1/chat/completions", chat()).headers["x-ofox-model"] == "mid"
         assert proxy.settled()["health"]["cheap"]["ok"] == 1
+    with DecisionStore(tmp_path / "decisions.sqlite3") as kept:
+        assert [entry.outcome["model"] for entry in kept.recent() if entry.outcome][-1] == "cheap"
