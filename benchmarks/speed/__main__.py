@@ -54,8 +54,8 @@ def main() -> None:
     quick = options.quick
     runs: dict[str, Callable[[], Any]] = {
         "door": lambda: door.run(6 if quick else 40),
-        "decide": lambda: deciding.run(4 if quick else 24),
-        "served": lambda: serving.run(2 if quick else 7, 1 if quick else 3),
+        "decide": lambda: deciding.run(4 if quick else 18),
+        "served": lambda: serving.run(2 if quick else 8, 1 if quick else 2),
         "imports": lambda: footprint.imports(quick=quick),
         "memory": lambda: footprint.memory(20_000 if quick else options.decisions),
         "proxy": lambda: proxy(quick=quick),

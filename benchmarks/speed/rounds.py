@@ -94,6 +94,7 @@ async def _measure(cases: Sequence[Case], rounds: int) -> None:
         if number < 0:
             for case in cases:
                 case.clear()
+    gc.unfreeze()
 
 
 def measure(cases: Sequence[Case], rounds: int) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ def _hook(tokens: str, size: int) -> Callable[[Results], float | None]:
 
 def _decides(tokens: str, other: str) -> Callable[[Results], float | None]:
     def measure(results: Results) -> float:
-        mine, theirs = (_row(results, "decide", f"decide(), 8 models, {size} tokens") for size in (tokens, other))
+        mine, theirs = [_row(results, "decide", f"decide(), 8 models, {size} tokens") for size in (tokens, other)]
         ratio: float = mine["median_us"] / theirs["median_us"]
         return ratio
 
@@ -60,6 +60,13 @@ def _decides(tokens: str, other: str) -> Callable[[Results], float | None]:
 
 def _proxy(name: str) -> Callable[[Results], float | None]:
     return lambda results: results["proxy"]["ratios"][name]
+
+
+def _without_decide(results: Results) -> float | None:
+    whole = _row(results, "door", "OfoxMiddleware, auto, 1 MB")
+    decide = _row(results, "door", "  of which decide(), 1 MB")
+    ratio: float = whole["ratio"] - decide["ratio"]
+    return ratio
 
 
 def _memory(results: Results) -> float | None:
@@ -80,6 +87,7 @@ TARGETS = (
     Target("decide(), 100k tokens to 7 tokens, 8 models", 5, _decides("100k", "7")),
     Target("decide(), 100k tokens to 1.5k tokens, 8 models", 1.05, _decides("100k", "1.5k")),
     Target("matched body of 1 MB to one raw scan of it", 2, _field("door", f"{AUTO}, 1 MB", "ratio")),
+    Target("matched body of 1 MB without decide(), to one raw scan of it", 2, _without_decide),
     Target("unmatched, added", 3, _field("door", "OfoxMiddleware, other path", "added_us"), " us"),
     Target(
         "a chunk of a stream, added", 1, _field("door", "OfoxMiddleware, auto, a chunk of a stream", "added_us"), " us"
@@ -89,6 +97,7 @@ TARGETS = (
     Target(f"{BY_ITSELF} after 20 ms", 0.97, _served("takes 20 ms", "bare"), least=True),
     Target(f"{BY_ITSELF} at once", 0.9, _served("answers at once", "bare"), least=True),
     Target(f"{PROXY} to the model named", 0.97, _proxy("plugin, model named"), least=True),
+    Target(f"{PROXY} to the model named, no plugin", 0.97, _proxy("no plugin, model named"), least=True),
     Target(f"{PROXY} to LiteLLM's auto router", 1.0, _proxy("LiteLLM's complexity_router, auto"), least=True),
     Target("memory, growth in the second half", 2, _memory, " MB per million decisions"),
 )
