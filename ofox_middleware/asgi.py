@@ -13,6 +13,7 @@ import msgspec
 
 from ofox_middleware import body as bodies
 from ofox_middleware import headers
+from ofox_middleware.adapting import NAMES as ADAPTED
 from ofox_middleware.dispatch import Dispatch, hand_back, refuse, respond, with_body
 from ofox_middleware.errors import OfoxError
 from ofox_middleware.hedging import Budget
@@ -113,8 +114,14 @@ class OfoxMiddleware:
             if self._watcher is not None:
                 self._watcher.start()
             dry_run = head.dry_run and self.router.settings.dry_run
+            adapts = self.router.settings.adapt_params
             decision = self.router.decide(
-                document.fields, scope["path"], caller=head.caller, session=head.session, dry_run=dry_run
+                document.fields,
+                scope["path"],
+                caller=head.caller,
+                session=head.session,
+                adapts=adapts,
+                dry_run=dry_run,
             )
         except OfoxError as error:
             return refuse(send, error, surface, headers.of_refusal())
@@ -131,6 +138,7 @@ class OfoxMiddleware:
             send=send,
             litellm_reports=self._watches_litellm,
             hedges=self._hedges,
+            given={name: document.fields[name] for name in document.fields.keys() & ADAPTED} if adapts else {},
         ).run()
 
     def _document(self, upload: Upload) -> bodies.RequestBody | None:

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from ofox_middleware.adapting import NO_EDITS, Edits
 from ofox_middleware.errors import InvalidRequest
 
 MODEL: Final = "model"
@@ -152,7 +153,7 @@ def _too_many() -> InvalidRequest:
     return InvalidRequest(f"A request has at most {MOST_MEMBERS} top-level members.", code="too_many_members")
 
 
-def splice(body: RequestBody, *, model: str | None, params: Mapping[str, Any]) -> bytes:
+def splice(body: RequestBody, *, model: str | None, params: Mapping[str, Any], edits: Edits = NO_EDITS) -> bytes:
     """The body's bytes with another model, without its routing config, and otherwise as they were.
 
     Every top-level occurrence of either name is treated, so that no parser can find what another one did not.
@@ -161,19 +162,35 @@ def splice(body: RequestBody, *, model: str | None, params: Mapping[str, Any]) -
         body: what :func:`read` gave.
         model: the new value of ``model`` where the body has one; ``None`` leaves it.
         params: members to add after the model unless the body has them, whatever their value.
+        edits: other members to take out, rename or replace.
     """
     names = {name for name in ((CONFIG,) if model is None else (MODEL, CONFIG)) if name in body.fields}
+    if edits:
+        names |= body.fields.keys() & {*edits.drop, *edits.rename, *edits.replace}
     if not names:
         return body.raw
     members = _locate(body, names)
-    edits = [(start, end, b"") for start, end in _cuts(body.raw, [item for item in members if item.name == CONFIG])]
+    gone = [item for item in members if item.name == CONFIG or item.name in edits.drop]
+    changes = [(start, end, b"") for start, end in _cuts(body.raw, gone)]
     if model is not None:
         added = _as_members({name: value for name, value in params.items() if name not in body.fields})
         for item in members:
             if item.name == MODEL:
-                edits.append((item.value_at, item.end, msgspec.json.encode(model) + added))
+                changes.append((item.value_at, item.end, msgspec.json.encode(model) + added))
                 added = b""
-    return b"".join(_edited(body.raw, sorted(edits)))
+    if edits:
+        changes += _changed(body.raw, members, edits)
+    return b"".join(_edited(body.raw, sorted(changes)))
+
+
+def _changed(raw: bytes, members: Sequence[Member], edits: Edits) -> Iterator[tuple[int, int, bytes]]:
+    """The members that keep their place under another name or with another value."""
+    for item in members:
+        if item.name in edits.rename:
+            # No name that is renamed holds a quote, escaped or not.
+            yield item.start, raw.index(b'"', item.start + 1) + 1, msgspec.json.encode(edits.rename[item.name])
+        if item.name in edits.replace:
+            yield item.value_at, item.end, msgspec.json.encode(edits.replace[item.name])
 
 
 def _as_members(params: Mapping[str, Any]) -> bytes:

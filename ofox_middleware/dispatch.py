@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from ofox_middleware import headers
+from ofox_middleware.adapting import NO_EDITS, Edits, adapt, is_adaptable
 from ofox_middleware.attempts import DoorAttempt, current_attempt
 from ofox_middleware.body import RequestBody, splice
 from ofox_middleware.errors import OfoxError, wire_body
@@ -73,6 +75,7 @@ class Dispatch:
         decision: whom to try, in order.
         document: the request's body.
         scope, receive, send: the request.
+        given: values of members that may have to be adapted to a model; empty where that is not wanted.
         litellm_reports: LiteLLM's callbacks feed the router's health.
         hedges: how many requests may be hedged.
     """
@@ -87,6 +90,7 @@ class Dispatch:
         scope: Scope,
         receive: Receive,
         send: Send,
+        given: Mapping[str, Any],
         litellm_reports: bool,
         hedges: Budget,
     ) -> None:
@@ -97,6 +101,7 @@ class Dispatch:
         self._scope = scope
         self._client = Client(receive)
         self._send = send
+        self._given = given
         self._litellm_reports = litellm_reports
         self._hedges = hedges
         self._clock = asyncio.get_running_loop().time
@@ -185,7 +190,8 @@ class Dispatch:
     async def _attempt(self, name: str, race: Race | None = None, *, hedge: bool = False) -> Exchange:
         retry = hedge or self._has_another()
         target = self._decision.targets[name]
-        body = splice(self._document, model=target.model, params=target.params)
+        edits = self._edits(target) if self._given else NO_EDITS
+        body = splice(self._document, model=target.model, params=target.params, edits=edits)
         inner = with_body(self._scope, len(body))
         line = Line(self._client, body)
         del body  # once it is read, the app alone decides how long it stays in memory
@@ -255,12 +261,17 @@ class Dispatch:
         if lack is None:
             return False
         targets = self._decision.targets
-        self._waiting = [
+        again = [name] if self._given and is_adaptable(lack.key) and self._tried.count(name) == 1 else []
+        self._waiting = again + [
             other
             for other in self._waiting
             if self._router.lacks.fits(targets[other], lack, targets[name], self._decision)
         ]
         return bool(self._waiting)
+
+    def _edits(self, target: ModelFacts) -> Edits:
+        surface, lacks = self._decision.surface, self._router.lacks.keys_of(target.name)
+        return adapt(target, self._given, lacks, surface=surface)
 
     def _was_refused(self, exchange: Exchange, error: Exception) -> bool:
         """The same of an exception of the app's, as LiteLLM's are when nobody turned them into an answer."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ofox_middleware.adapting import is_adaptable
 from ofox_middleware.lacks import CONTEXT_WINDOW, OUTPUT_LIMIT, Lack, is_known
 from ofox_middleware.types import Clock, Decision, ModelFacts, Signals
 
@@ -102,8 +103,19 @@ class LackBook:
             if not self._models[oldest]:
                 del self._models[oldest]
 
-    def reasons(self, names: Iterable[str], read: Signals, body: Mapping[str, Any]) -> dict[str, str]:
-        """Why models of ``names`` would refuse this request again: ``refused_`` and what they lack, by name."""
+    def keys_of(self, model: str) -> frozenset[str]:
+        """What ``model`` is known to lack now."""
+        now = self._clock()
+        keys = tuple(self._models.get(model, ()))
+        return frozenset(key for key in keys if (held := self._held.get((model, key))) and now < held.until)
+
+    def reasons(
+        self, names: Iterable[str], read: Signals, body: Mapping[str, Any], *, adapts: bool = False
+    ) -> dict[str, str]:
+        """Why models of ``names`` would refuse this request again: ``refused_`` and what they lack, by name.
+
+        ``adapts``: what can be done without is taken out of the request, and so is no reason.
+        """
         if not self._held:
             return {}
         now = self._clock()
@@ -111,7 +123,9 @@ class LackBook:
         for name in names:
             for key in tuple(self._models.get(name, ())):
                 held = self._held.get((name, key))
-                if held is not None and now < held.until and _concerns(key, held, read, body):
+                if held is None or now >= held.until or (adapts and is_adaptable(key)):
+                    continue
+                if _concerns(key, held, read, body):
                     found[name] = _PREFIX + key.partition("=")[0]
                     break
         return found

@@ -19,6 +19,7 @@ from ofox_middleware.errors import NoPool, OfoxError
 from ofox_middleware.litellm_pool import Pool
 from ofox_middleware.litellm_routed import (
     Routed,
+    allow_dropping,
     card_params,
     current_routed,
     fallback_entries,
@@ -201,6 +202,7 @@ def _decided(
     kwargs["model"] = pick.model
     kwargs.update({param: pick.params[param] for param in free & pick.params.keys()})
     routed = Routed(decision, names, free, patient=patient, own_timeout=sets_timeout(kwargs))
+    allow_dropping(kwargs, decision, brain.settings)
     if kwargs.get("fallbacks") is None:
         if not decision.fallback:
             kwargs["disable_fallbacks"] = True

@@ -15,7 +15,7 @@ from ofox_middleware.errors import InvalidRequest, OfoxError
 from ofox_middleware.ledger import Call
 from ofox_middleware.litellm_pool import Pool
 from ofox_middleware.litellm_private import optional
-from ofox_middleware.litellm_routed import Routed, card_params, fallback_entries, hops, leaves_to_us
+from ofox_middleware.litellm_routed import Routed, allow_dropping, card_params, fallback_entries, hops, leaves_to_us
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import Decision
 
@@ -91,6 +91,7 @@ async def _rewrite(
 ) -> None:
     names = hops(decision, brain.settings.max_attempts)
     free = card_params(decision, names, data)
+    allow_dropping(data, decision, brain.settings)
     patient = leaves_to_us(data)
     pick = decision.targets[decision.model]
     data["model"] = pick.model

@@ -14,7 +14,7 @@ import litellm
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware.errors import OfoxError
-from ofox_middleware.litellm_routed import Routed, card_params, current_routed, hops, sets_timeout
+from ofox_middleware.litellm_routed import Routed, allow_dropping, card_params, current_routed, hops, sets_timeout
 from ofox_middleware.litellm_stream import finished
 from ofox_middleware.router import SmartRouter
 
@@ -80,6 +80,7 @@ def _route(brain: SmartRouter, kwargs: dict[str, Any]) -> Routed | None:
         raise events.refusal(error) from None
     names = hops(decision, brain.settings.max_attempts)
     free = card_params(decision, names, kwargs)
+    allow_dropping(kwargs, decision, brain.settings)
     return Routed(decision, names, free, own_timeout=sets_timeout(kwargs))
 
 

@@ -29,7 +29,7 @@ from ofox_middleware.ledger import Call, Ledger
 from ofox_middleware.litellm_attach import attach_router
 from ofox_middleware.litellm_patience import fit_timeouts
 from ofox_middleware.litellm_pool import Pool
-from ofox_middleware.litellm_routed import Routed, current_routed, sets_timeout
+from ofox_middleware.litellm_routed import Routed, allow_dropping, current_routed, sets_timeout
 from ofox_middleware.litellm_setup import make_router, proxy_router, serve_console, share_health, watch_config
 from ofox_middleware.litellm_stamp import stamp
 from ofox_middleware.litellm_stream import Passage
@@ -202,6 +202,7 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
             raise events.not_chat()
         decision = self.router.decide({**kwargs, "model_routing_config": config}, path)
         pick = decision.targets[decision.model]
+        allow_dropping(kwargs, decision, self.router.settings)
         kwargs["model"] = pick.model
         for param, value in pick.params.items():
             if kwargs.get(param) is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, SupportsIndex
+from typing import Any, Final, SupportsIndex
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware.failures import is_failure
@@ -13,7 +13,13 @@ from ofox_middleware.health import HealthBook
 from ofox_middleware.lacks import STATUSES, Lack
 from ofox_middleware.ledger import Call
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.types import Decision, ModelFacts, Outcome
+from ofox_middleware.settings import Settings
+from ofox_middleware.types import Decision, ModelFacts, Need, Outcome
+
+_NOT_TO_DROP: Final[frozenset[Need]] = frozenset({
+    "tools", "tool_choice", "parallel_tools", "json_schema", "logprobs", "n", "audio_output", "web_search",
+    "computer_use",
+})  # fmt: skip
 
 current_routed: ContextVar[Routed | None] = ContextVar("ofox_current_routed", default=None)
 """The request that an attached ``litellm.Router`` is working on. Its attempts have nothing else in common that a
@@ -206,6 +212,12 @@ def hops(decision: Decision, max_attempts: int) -> tuple[str, ...]:
 def leaves_to_us(given: Mapping[str, Any]) -> bool:
     """Whether a request names neither time-outs nor fallbacks of its own. To be asked before ours are put in."""
     return given.get("fallbacks") is None and not sets_timeout(given)
+
+
+def allow_dropping(given: dict[str, Any], decision: Decision, settings: Settings) -> None:
+    """Has LiteLLM leave out what a model does not take, where that cannot be tools, schemas or further answers."""
+    if settings.adapt_params and not decision.needs & _NOT_TO_DROP:
+        given.setdefault("drop_params", True)
 
 
 def card_params(decision: Decision, names: tuple[str, ...], given: Mapping[str, Any]) -> frozenset[str]:

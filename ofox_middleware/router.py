@@ -176,6 +176,7 @@ class SmartRouter:
         caller: str = "",
         session: str | None = None,
         pool: Sequence[ModelFacts] | None = None,
+        adapts: bool = False,
         dry_run: bool = False,
     ) -> Decision:
         """The best model for ``body`` now, with its fallbacks and the reasons.
@@ -186,6 +187,7 @@ class SmartRouter:
             caller: an opaque name of who asks; conversations of different callers are kept apart.
             session: the conversation's id as a header or LiteLLM knows it; the config's ``session_id`` wins.
             pool: replaces the operator's pool; a door passes the models that the caller's key may use.
+            adapts: the door takes parameters out of the request that a model refuses and that can be done without.
             dry_run: leaves no trace: no pin, no count, no observer.
 
         Raises:
@@ -220,7 +222,7 @@ class SmartRouter:
             cached=None if held is None else held.warm(self._clock()),
             further=_further(read, held) if settings.max_sessions else 0,
             marked=read.cache_control,
-            refused=self.lacks.reasons((facts.name for facts in named), read, body) if self.lacks else None,
+            refused=self._refused_by(named, read, body, adapts=adapts) if self.lacks else None,
             probes=fallback and pin is None and not read.in_tool_loop,
         )
         views = [self.health.view(facts.name, facts.ttft_s, facts.s_per_token) for facts in named]
@@ -269,6 +271,11 @@ class SmartRouter:
         if not dry_run:
             self._remember(decision, read, degraded=degraded)
         return decision
+
+    def _refused_by(
+        self, named: Sequence[ModelFacts], read: Signals, body: Mapping[str, Any], *, adapts: bool
+    ) -> dict[str, str]:
+        return self.lacks.reasons([facts.name for facts in named], read, body, adapts=adapts)
 
     def _pick(
         self, equals: Sequence[scoring.Assessed], feasible: Sequence[scoring.Assessed]

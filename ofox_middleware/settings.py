@@ -132,6 +132,9 @@ class Settings(BaseSettings):
         session_ttl_s: seconds without a request after which a conversation's pin is forgotten.
         max_sessions: pins kept at most.
         session_margin: how much better, as a share, another model must be before a conversation moves.
+        adapt_params: whether parameters that the chosen model rejects, and that can be done without, are taken out of
+            requests or said otherwise: sampling and labels, the output limit's name, the nearest reasoning effort. In
+            LiteLLM this is its ``drop_params``, for requests without tools and schemas.
         refusal_ttl_s: seconds for which a model that answered a 400 such as "unsupported parameter" or "context length"
             comes last for requests of that kind; longer each time it is seen again. 0 remembers nothing.
         redis_url: shares health between workers through Redis; ``None`` keeps it in this process.
@@ -166,6 +169,7 @@ class Settings(BaseSettings):
     session_ttl_s: Annotated[float, Field(gt=0)] = 3600.0
     max_sessions: Annotated[int, Field(ge=0)] = 10_000
     session_margin: Annotated[float, Field(ge=0)] = 0.07
+    adapt_params: bool = False
     refusal_ttl_s: Annotated[float, Field(ge=0)] = 600.0
     redis_url: str | None = None
     decision_log: Path | None = None

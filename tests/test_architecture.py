@@ -20,7 +20,7 @@ ORDER = """
     types errors settings
     model_names tables abilities model_map catalog pools
     tokens harness messages trajectory signals plain_text features difficulty
-    failures lacks windows latency breaker fleet model_health leases health sharing
+    failures lacks adapting windows latency breaker fleet model_health leases health sharing
     lack_book sessions scoring router reload
     attempts ledger
     body headers sniff replay guard patience exchange hedging dispatch asgi

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ofox_middleware import body as bodies
+from ofox_middleware.adapting import Edits
 from ofox_middleware.body import WINDOW, may_concern, needles, read, splice
 from ofox_middleware.errors import InvalidRequest
 
@@ -144,6 +145,35 @@ def test_absent_params_are_added_after_the_model() -> None:
     assert spliced(raw, reasoning_effort="low", temperature=0.5, thinking={"type": "off"}) == (
         b'{"model":"a/b","reasoning_effort":"low","thinking":{"type":"off"},"temperature":null,"model":"a/b","n":1}'
     )
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b'{"model":"auto","temperature":1,"max_tokens":5}', b'{"model":"a/b","max_completion_tokens":5}'),
+        (b'{"temperature" : 1e0 , "model":"auto"}', b'{"model":"a/b"}'),
+        (b'{"model":"auto", "temperature":1}', b'{"model":"a/b"}'),
+        (b'{"temperature":1,"model_routing_config":{},"top_p":1,"model":"auto"}', b'{"model":"a/b"}'),
+        (b'{"model":"auto","x":{"temperature":1},"effort":"minimal"}',
+         b'{"model":"a/b","x":{"temperature":1},"effort":"low"}'),
+        ('{"é":"ü","max_tokens" :\t5,"model":"auto","messages":["max_tokens"]}'.encode(),
+         '{"é":"ü","max_completion_tokens" :\t5,"model":"a/b","messages":["max_tokens"]}'.encode()),
+        (b'{"max_tok\\u0065ns":5,"model":"auto","temperature":1,"temperature":2}',
+         b'{"max_completion_tokens":5,"model":"a/b"}'),
+        (b'{"model":"auto"}', b'{"model":"a/b"}'),
+    ],
+)  # fmt: skip
+def test_members_are_taken_out_renamed_and_replaced(raw: bytes, expected: bytes) -> None:
+    """Only top-level members change, wherever they stand, and the bytes around them stay."""
+    document = read(raw)
+    assert document is not None
+    edits = Edits(frozenset({"temperature", "top_p"}), {"max_tokens": "max_completion_tokens"}, {"effort": "low"})
+    assert splice(document, model="a/b", params={}, edits=edits) == expected
+    large = raw[:-1] + b',"pad":"' + b"x" * 70_000 + b'"}'
+    document = read(large)
+    assert document is not None
+    after = json.loads(splice(document, model="a/b", params={}, edits=edits))
+    assert after == {**json.loads(expected), "pad": "x" * 70_000}
 
 
 def test_odd_model_names_are_escaped() -> None:

@@ -169,3 +169,35 @@ def test_a_lack_inside_of_a_200(streamed: bool) -> None:
     app = Models({BEST: play if streamed else plain})
     assert asyncio.run(call(middleware(app), {**WARM, "stream": streamed})).json == {"model": NEXT}
     assert app.asked == [BEST, NEXT]
+
+
+def test_a_parameter_that_can_be_done_without_is_taken_out_where_that_is_wanted() -> None:
+    """With `adapt_params` the same model is asked again without it, and at once from then on."""
+    app = Models()
+
+    async def picky(scope: Any, receive: Any, send: Any) -> None:
+        if b"temperature" in app.bodies[-1]:
+            await answer(send, 400, UNSUPPORTED)
+        else:
+            await answer(send, 200, {"model": BEST})
+
+    app.plays[BEST] = picky
+    door = middleware(app, adapt_params=True)
+    assert asyncio.run(call(door, WARM)).headers["x-ofox-attempts"] == "2"
+    assert asyncio.run(call(door, WARM)).headers["x-ofox-attempts"] == "1"
+    assert app.asked == [BEST] * 3
+    assert [b"temperature" in body for body in app.bodies] == [True, False, False]
+    assert b"sky" in app.bodies[-1]
+
+
+def test_the_table_speaks_before_any_refusal() -> None:
+    """What the maker says that it rejects never reaches the model; without the setting everything does."""
+    cards = [replace(card, model="openai/gpt-6-sol") for card in (router().settings.models or [])[:1]]
+    ask = {**WARM, "max_tokens": 50, "reasoning_effort": "minimal"}
+    adapted = {"max_completion_tokens": 50, "reasoning_effort": "low"}
+    as_sent = {"temperature": 0.2, "max_tokens": 50, "reasoning_effort": "minimal"}
+    for adapts, expected in ((True, adapted), (False, as_sent)):
+        app = Models()
+        asyncio.run(call(middleware(app, models=cards, adapt_params=adapts), ask))
+        sent = json.loads(app.bodies[-1])
+        assert {name: value for name, value in sent.items() if name not in ("model", "messages")} == expected

@@ -624,3 +624,26 @@ def test_a_router_goes_on_after_a_lack_only(router: Any, brain: SmartRouter, ups
     with pytest.raises(litellm.BadRequestError, match="bad field"):
         run(lambda: main(user="x"), brain)
     assert upstream.models() == ["prov-cheap"]
+
+
+@pytest.mark.parametrize("adapts", [True, False])
+def test_litellm_drops_what_a_model_rejects_where_that_is_wanted(
+    brain: SmartRouter, upstream: Upstream, adapts: bool
+) -> None:
+    """With `adapt_params` LiteLLM leaves out a parameter that it knows the model to reject, never beside tools."""
+    brain.reload(Settings(seed=7, share_within=0.0, adapt_params=adapts))
+    router = litellm.Router(model_list=[deployment("thinker", "o3-mini", upstream.base_url, ofox=MODELS["mid"])])
+    attach(router)
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+
+    async def main(**options: Any) -> Any:
+        return await router.acompletion(model="auto", messages=ASK, temperature=0.3, max_retries=0, **options)
+
+    if not adapts:
+        with pytest.raises(litellm.UnsupportedParamsError):
+            run(main, brain)
+        return
+    run(main, brain)
+    assert "temperature" not in upstream.seen[-1].body
+    with pytest.raises(litellm.UnsupportedParamsError):
+        run(lambda: main(tools=tools), brain)

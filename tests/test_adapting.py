@@ -1,0 +1,84 @@
+"""Which parameters go, and which never do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ofox_middleware.adapting import DROPPABLE, NO_EDITS, Edits, adapt, is_adaptable
+from ofox_middleware.types import ModelFacts
+
+GPT, CLAUDE, OLD_CLAUDE, GROK, MISTRAL = (
+    "openai/gpt-6-sol", "anthropic/claude-sonnet-5-5", "anthropic/claude-3-5-sonnet-20241022", "xai/grok-4.6",
+    "mistral/mistral-medium-3-5",
+)  # fmt: skip
+
+
+def facts(model: str) -> ModelFacts:
+    return ModelFacts(name=model, model=model, provider=model.partition("/")[0])
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "edits"),
+    [
+        (GPT, {"temperature": 0.2, "top_p": 1, "stop": "x", "seed": 1}, Edits(frozenset({"temperature", "top_p"}))),
+        ("o3-mini", {"presence_penalty": 1}, Edits(frozenset({"presence_penalty"}))),
+        ("openai/gpt-4o", {"temperature": 0.2, "max_tokens": 5}, NO_EDITS),
+        ("openai/gpt-5-chat-latest", {"temperature": 0.2, "max_tokens": 5}, NO_EDITS),
+        (GPT, {"max_tokens": 5}, Edits(rename={"max_tokens": "max_completion_tokens"})),
+        (GPT, {"max_tokens": 5, "max_completion_tokens": 5}, NO_EDITS),
+        (MISTRAL, {"max_completion_tokens": 5}, Edits(rename={"max_completion_tokens": "max_tokens"})),
+        (MISTRAL, {"store": True, "seed": 1, "temperature": 1}, Edits(frozenset({"store"}))),
+        (GPT, {"reasoning_effort": "minimal"}, Edits(replace={"reasoning_effort": "low"})),
+        (GPT, {"reasoning_effort": "max"}, Edits(replace={"reasoning_effort": "xhigh"})),
+        ("openai/gpt-5", {"reasoning_effort": "minimal"}, NO_EDITS),
+        (GPT, {"reasoning_effort": "high"}, NO_EDITS),
+        (CLAUDE, {"temperature": 0.2, "top_k": 4}, Edits(frozenset({"temperature", "top_k"}))),
+        (OLD_CLAUDE, {"temperature": 0.2, "top_p": 0.5}, NO_EDITS),
+        ("anthropic/claude-opus-4-1-20250805", {"temperature": 0.2, "top_p": 0.5}, Edits(frozenset({"top_p"}))),
+        ("anthropic/claude-opus-4-1-20250805", {"top_p": 0.5}, NO_EDITS),
+        ("claude-sonnet-4-20250514", {"temperature": 0.2, "thinking": {"type": "enabled"}},
+         Edits(frozenset({"temperature"}))),
+        ("claude-sonnet-4-20250514", {"temperature": 0.2, "thinking": {"type": "disabled"}}, NO_EDITS),
+        (GROK, {"presence_penalty": 1, "temperature": 1}, Edits(frozenset({"presence_penalty"}))),
+        ("house/model", dict.fromkeys(DROPPABLE, 1), NO_EDITS),
+        (GPT, {"messages": [], "tools": []}, NO_EDITS),
+    ],
+)  # fmt: skip
+def test_the_table(model: str, given: dict[str, Any], edits: Edits) -> None:
+    """What makers say that they reject goes or is said otherwise, and nothing else."""
+    assert adapt(facts(model), given) == edits
+
+
+def test_what_was_learned() -> None:
+    """A lack that a 400 told of is met as one in the table is, if it can be done without at all."""
+    house = facts("house/model")
+    given = {"temperature": 1, "tools": [], "max_tokens": 5, "reasoning_effort": "high"}
+    assert adapt(house, given, {"temperature", "tools"}) == Edits(frozenset({"temperature"}))
+    assert adapt(house, given, {"max_tokens"}).rename == {"max_tokens": "max_completion_tokens"}
+    assert adapt(house, given, {"reasoning_effort=high"}).replace == {"reasoning_effort": "xhigh"}
+    strict = {f"reasoning_effort={value}" for value in ("high", "xhigh", "max")}
+    assert adapt(house, given, strict).replace == {"reasoning_effort": "medium"}
+    assert not adapt(house, given, {"max_tokens", "max_completion_tokens"}).rename.get("tools")
+
+
+def test_other_protocols_have_one_name_for_the_limit() -> None:
+    """In Anthropic's Messages `max_tokens` stays."""
+    assert adapt(facts(GPT), {"max_tokens": 5}, surface="messages") == NO_EDITS
+
+
+@pytest.mark.parametrize("name", ["tools", "response_format", "stop", "n", "logprobs", "image", "context_window"])
+def test_what_was_asked_for_is_never_dropped(name: str) -> None:
+    """Without these the answer would be another one, so the model is the wrong one."""
+    assert not is_adaptable(name)
+    assert adapt(facts(GPT), {name: 1}, {name}) == NO_EDITS
+
+
+def test_adaptable_keys() -> None:
+    """What the memory of refusals may leave to the table."""
+    assert is_adaptable("temperature")
+    assert is_adaptable("max_tokens")
+    assert is_adaptable("reasoning_effort=minimal")
+    assert not is_adaptable("reasoning_effort")
+    assert not is_adaptable("reasoning_effort=huge")
