@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Final
@@ -67,6 +67,15 @@ def matches(pattern: str, name: str) -> bool:
     if len(pattern) > _MAX_PATTERN:
         return False
     return _glob(pattern, name)
+
+
+def names_of(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a name fits one of ``patterns``. For many names: those without a star are looked up, not gone through."""
+    exact = frozenset(pattern for pattern in patterns if "*" not in pattern)
+    globs = [pattern for pattern in patterns if "*" in pattern]
+    if not globs:
+        return exact.__contains__
+    return lambda name: name in exact or any(matches(pattern, name) for pattern in globs)
 
 
 @lru_cache(maxsize=8192)

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from ofox_middleware import scoring, signals
-from ofox_middleware.catalog import Catalog, matches
+from ofox_middleware.catalog import Catalog
 from ofox_middleware.difficulty import DifficultyModel
 from ofox_middleware.errors import InvalidRoutingConfig, NoCandidate, SettingsError
 from ofox_middleware.health import HealthBook
 from ofox_middleware.lack_book import LackBook
 from ofox_middleware.lacks import Lack, lack_in
+from ofox_middleware.model_names import names_of
 from ofox_middleware.pools import Pools
 from ofox_middleware.sessions import LEAST_CACHED_TOKENS, Pin, SessionBook, session_key
 from ofox_middleware.settings import RoutingConfig, Settings
@@ -369,12 +370,14 @@ def _candidates(
     exclude = (*settings.exclude, *config.exclude)
     if config.models is None and not exclude:
         return pool, []
+    is_named = None if config.models is None else names_of(config.models)
+    is_excluded = names_of(exclude)
     named: list[ModelFacts] = []
     left_out: list[Candidate] = []
     for facts in pool:
-        if config.models is not None and not any(matches(pattern, facts.name) for pattern in config.models):
+        if is_named is not None and not is_named(facts.name):
             left_out.append(Candidate(facts.name, "skipped", "not_named"))
-        elif any(matches(pattern, facts.name) for pattern in exclude):
+        elif is_excluded(facts.name):
             left_out.append(Candidate(facts.name, "skipped", "excluded"))
         else:
             named.append(facts)

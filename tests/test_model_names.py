@@ -11,6 +11,7 @@ from ofox_middleware.model_names import (
     keys_for,
     matches,
     named_effort,
+    names_of,
     provider_family,
     without_mode,
 )
@@ -231,3 +232,11 @@ def test_a_date_in_a_name_is_read(name: str, day: str | None) -> None:
 def test_a_small_dense_model_is_told_by_its_name(name: str, small: bool) -> None:
     """Up to 9B parameters, and no mixture of experts."""
     assert is_small(name) is small
+
+
+def test_patterns_taken_together_match_what_each_of_them_does() -> None:
+    """Exact names and globs side by side, and none at all."""
+    names = ["openai/gpt-4o", "openai/gpt-4o-mini", "groq/llama", "a*b"]
+    for patterns in ([], ["openai/gpt-4o"], ["openai/*"], ["groq/llama", "*mini"], ["*"], ["a*b", "x" * 600 + "*"]):
+        fits = names_of(patterns)
+        assert [fits(name) for name in names] == [any(matches(one, name) for one in patterns) for name in names]
