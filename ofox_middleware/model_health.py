@@ -31,6 +31,10 @@ CALM: Final = 8.0
 """Availability = (ok + 8) / (done + late + 8): eight good requests are assumed, so one failure in a quiet minute costs
 11%, three cost 27%. With no failure for a while that penalty fades (:func:`~ofox_middleware.fleet.fade`)."""
 
+RECENT: Final = 16
+"""The last 16 verdicts count for themselves too: under much traffic, a model that begins to fail every other request has
+a good minute behind it. The first failure among them is taken for an accident; each further one costs a sixteenth."""
+
 LEASE_TTL_S: Final = 600.0
 LATE_FOR_S: Final = 60.0
 TICK_S: Final = 2.0
@@ -41,6 +45,9 @@ and a sign of life from any of them but the first closes it again."""
 
 RECENT_S: Final = 300.0
 MOST_DEPLOYMENTS: Final = 64
+
+
+_LAST: Final = (1 << RECENT) - 1
 
 
 class Held(Protocol):
@@ -65,6 +72,7 @@ class ModelHealth:
         open: leases under way, oldest first.
         parts: records of its deployments, by the name that LiteLLM gives them.
         fleet: what other workers report, ``None`` when nothing is shared.
+        recent: a bit for each of the last 16 verdicts, the latest lowest; 1 is a failure.
         late, silent: requests that are late, and those of them with no sign of life since from any newer one.
         active_at, viewed_at, failed_at: when something last happened, someone last looked, something last failed.
         dispatched_at: when a request was last sent.
@@ -87,6 +95,7 @@ class ModelHealth:
         "lock",
         "open",
         "parts",
+        "recent",
         "silent",
         "speed",
         "viewed_at",
@@ -106,6 +115,7 @@ class ModelHealth:
         self.limit = START_LIMIT
         self.speed = Latencies(now)
         self.fleet: FleetView | None = None
+        self.recent = 0
         self.late = 0
         self.silent = 0
         self.active_at = self.dispatched_at = self.viewed_at = self.failed_at = -math.inf
@@ -168,6 +178,7 @@ class ModelHealth:
         self.active_at = now
         self._alive(started)
         self.window.count_ok()
+        self.recent = self.recent << 1 & _LAST
         breaker.count_success(started)
         if self.limit < MOST_LIMIT and 2 * len(self.open) >= self.limit:
             self.limit = min(MOST_LIMIT, self.limit + 1.0)
@@ -188,6 +199,7 @@ class ModelHealth:
         if breaker.until is None and started < breaker.recovered_from:
             return  # A straggler of the outage before this recovery.
         self.window.count_failed()
+        self.recent = (self.recent << 1 | 1) & _LAST
         self.failed_at = now
         # What was in flight at a 429 shares its cause: the limit shrinks once for all of it.
         if status == 429 and started >= self._shrunk_at:
@@ -226,7 +238,7 @@ class ModelHealth:
         self.window.clear()
         self.speed.ttft.forget()
         self.limit = min(self.limit, SLOW_START)
-        self.late = self.silent = 0
+        self.recent = self.late = self.silent = 0
         for lease in self.open:
             lease.late = False
 
@@ -305,6 +317,9 @@ class ModelHealth:
         if row > 1.0:
             # Under much traffic a row of failures is a small share of the minute, but no accident.
             availability = min(availability, CALM / (CALM + row - 1.0))
+        if self.recent and window.failed > 1:
+            failures = min(self.recent.bit_count(), window.failed) - 1
+            availability = min(availability, 1.0 - failures * left / RECENT)
         if until is None:
             return HealthView(
                 "closed", ttft_s, s_per_token, len(self.open), self.limit, availability, 0.0, False, fleet_load

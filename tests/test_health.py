@@ -198,6 +198,8 @@ def test_a_row_of_failures_shows_under_traffic(book: HealthBook) -> None:
     fail(book, 2)
     assert look(book).availability == pytest.approx(8 / 10)
     succeed(book, 1)
+    assert look(book).availability == pytest.approx(14 / 16)
+    succeed(book, 15)
     assert look(book).availability > 0.99
 
 
@@ -224,12 +226,13 @@ def test_a_bad_name_fades(book: HealthBook, clock: HandClock) -> None:
 
 
 def test_a_bad_name_does_not_fade_while_it_fails(book: HealthBook, clock: HandClock) -> None:
-    """While failures go on, the whole minute counts."""
+    """While failures go on, neither the minute nor the last sixteen verdicts are forgiven."""
     for _ in range(10):
         succeed(book, 2)
         fail(book, 1)
         clock.sleep(5)
-    assert look(book).availability == pytest.approx((20 + 8) / (30 + 8))
+    assert look(book).availability == pytest.approx(1 - 5 / 16)
+    assert look(book).availability < (20 + 8) / (30 + 8)
 
 
 def test_failures_leave_after_a_minute(book: HealthBook, clock: HandClock) -> None:
@@ -1129,3 +1132,52 @@ def test_what_an_overtaken_attempt_took_is_a_lower_bound(book: HealthBook, clock
     told.first_token()
     told.overtaken()
     assert look(book).ttft_s < 5 * TTFT_S
+
+
+# --- the last verdicts
+
+
+def busy(book: HealthBook, clock: HandClock) -> None:
+    """A good minute of twenty requests a second."""
+    for _ in range(1_200):
+        book.begin("m").succeed()
+        clock.sleep(0.05)
+
+
+def test_the_last_verdicts_show_through_a_good_minute(book: HealthBook, clock: HandClock) -> None:
+    """A busy model that begins to fail every other request is demoted within a second, though its minute is good."""
+    busy(book, clock)
+    seen = []
+    for _ in range(6):
+        fail(book, 1)
+        book.begin("m").succeed()
+        seen.append(look(book).availability)
+    assert seen[0] > 0.98
+    assert seen[2] <= 1 - 2 / 16
+    assert seen == sorted(seen, reverse=True)
+    assert look(book).state == "closed"
+
+
+def test_one_failure_in_sixteen_is_an_accident(book: HealthBook, clock: HandClock) -> None:
+    """A single failure under traffic costs next to nothing, and sixteen good verdicts clear the memory."""
+    busy(book, clock)
+    fail(book, 1)
+    assert look(book).availability > 0.99
+    fail(book, 2)
+    assert look(book).availability < 0.9
+    for _ in range(16):
+        book.begin("m").succeed()
+    assert look(book).availability > 0.99
+
+
+def test_old_failures_do_not_gang_up(book: HealthBook, clock: HandClock) -> None:
+    """Where requests are few, only the failures of the last minute count."""
+    for _ in range(4):
+        fail(book, 1)
+        clock.sleep(1.0)
+        book.begin("m").succeed()
+        clock.sleep(300.0)
+    before = look(book).availability
+    fail(book, 1)
+    assert before == 1.0
+    assert look(book).availability == pytest.approx(8 / 9, rel=0.01)

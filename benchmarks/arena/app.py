@@ -164,17 +164,21 @@ def load_litellm() -> Any:
 class Ofox:
     """OfoxMiddleware over the small app."""
 
-    def __init__(self, scenario: Scenario, farm: str, *, over_litellm: bool, preference: str = "balanced") -> None:
+    def __init__(self, scenario: Scenario, farm: str, *, over_litellm: bool, **options: Any) -> None:
         from ofox_middleware import OfoxMiddleware, Settings, SmartRouter
 
         self.prefix = "openai/" if over_litellm else ""
-        self.router = SmartRouter(Settings(**_settings(scenario, self.prefix), preference=preference))
+        self.router = SmartRouter(Settings(**_settings(scenario, self.prefix), **options))
         inner = _plain_litellm(scenario, farm) if over_litellm else httpx_app(scenario, farm)
         self.app: ASGIApp = OfoxMiddleware(inner, router=self.router)
 
     def view(self) -> dict[str, Any]:
         health = {name.removeprefix(self.prefix): entry for name, entry in self.router.health.snapshot().items()}
-        return {"in_flight": self.router.health.in_flight(), "health": health}
+        return {
+            "in_flight": self.router.health.in_flight(),
+            "health": health,
+            "hedged": self.router.stats["hedged"],
+        }
 
 
 def _plain_litellm(scenario: Scenario, farm: str) -> Starlette:
@@ -225,12 +229,11 @@ class LiteLLMRouter:
         return {"in_flight": sum(abs(count) for count in known) if known else None, "health": {}}
 
 
-def contender(name: str, scenario: Scenario, farm: str) -> Contender:
+def contender(name: str, scenario: Scenario, farm: str, redis: str | None = None) -> Contender:
     if name in STRATEGIES:
         return LiteLLMRouter(scenario, farm, STRATEGIES[name])
-    over_litellm = name == "ofox-litellm"
-    preference = "speed" if name == "ofox-speed" else "balanced"
-    return Ofox(scenario, farm, over_litellm=over_litellm, preference=preference)
+    options: dict[str, Any] = {"preference": "speed", "hedge": True} if name == "ofox-speed" else {}
+    return Ofox(scenario, farm, over_litellm=name == "ofox-litellm", redis_url=redis, **options)
 
 
 def with_view(contender: Contender) -> ASGIApp:
@@ -257,9 +260,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--scenario", type=Path, default=DEFAULT)
+    parser.add_argument("--redis", help="URL of a Redis to share health through")
     options = parser.parse_args()
     scenario = Scenario.load(options.seed, path=options.scenario)
-    app = with_view(contender(options.contender, scenario, options.farm))
+    app = with_view(contender(options.contender, scenario, options.farm, options.redis))
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="critical", access_log=False)
 
 

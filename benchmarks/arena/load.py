@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,12 @@ class Bad(Exception):
 
 
 class Client:
-    """Sends the scenario's requests to one contender and notes what comes back."""
+    """Sends the scenario's requests to the workers of one contender, by turns, and notes what comes back."""
 
-    def __init__(self, base_url: str, scenario: Scenario, session: aiohttp.ClientSession, began: float) -> None:
-        self._url = f"{base_url}/v1/chat/completions"
+    def __init__(
+        self, base_urls: Sequence[str], scenario: Scenario, session: aiohttp.ClientSession, began: float
+    ) -> None:
+        self._urls = itertools.cycle([f"{base_url}/v1/chat/completions" for base_url in base_urls])
         self._scenario = scenario
         self._session = session
         self._began = began
@@ -55,7 +59,7 @@ class Client:
         }
         if ask.stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        async with self._session.post(self._url, json=body) as response:
+        async with self._session.post(next(self._urls), json=body) as response:
             row["status"] = response.status
             row["model"] = response.headers.get("x-ofox-model")
             row["attempts"] = response.headers.get("x-ofox-attempts")
@@ -111,19 +115,19 @@ def check(text: str, request_id: str) -> None:
         raise Bad("pieces missing")
 
 
-async def run(base_url: str, scenario: Scenario, began: float) -> list[dict[str, Any]]:
+async def run(base_urls: Sequence[str], scenario: Scenario, began: float) -> list[dict[str, Any]]:
     # A connection that is kept may be closed by the server just as it is used again, which is nobody's failure.
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     timeout = aiohttp.ClientTimeout(total=None)
     headers = {"authorization": "Bearer sk-arena"}
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
-        client = Client(base_url, scenario, session, began)
+        client = Client(base_urls, scenario, session, began)
         return list(await asyncio.gather(*(client.ask(ask) for ask in scenario.asks())))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", required=True)
+    parser.add_argument("--url", required=True, nargs="+")
     parser.add_argument("--began", type=float, required=True, help="time.monotonic() of the run's second 0")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--seconds", type=float)

@@ -62,9 +62,14 @@ class Measures:
         ttft_s, total_s: of answered requests, sorted; the first of streams only.
         attempts: at the farm, for requests that were not cancelled; all but one per answered request are wasted.
         cost_usd: input of every attempt that a provider took on, and output as far as it was written.
-        twice: requests that more than one attempt answered whole, plus answers that were mixed.
+        twice: requests that more than one attempt answered whole and somebody read, plus answers that were mixed.
+        abandoned: whole answers that nobody read, for they came just when the request had gone to another model.
         drift: in flight by the contender's books when nothing was; ``None``: keeps no books.
         episodes: see :class:`Episode`.
+        redis_requests, redis_failed: requests that began while there was no Redis, and those of them that failed,
+            without the streams that broke after content.
+        spreads_s: of each dead fault that began while there was one: from the first worker that opened its breaker to
+            the last; ``None`` when not all did.
     """
 
     contender: str
@@ -77,11 +82,15 @@ class Measures:
     attempts: int = 0
     cost_usd: float = 0.0
     twice: int = 0
+    abandoned: int = 0
     drift: int | None = None
     cpu_s: float = 0.0
     load_average: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
     episodes: list[Episode] = field(default_factory=list)
+    redis_requests: int = 0
+    redis_failed: int = 0
+    spreads_s: list[float | None] = field(default_factory=list)
 
     @property
     def success(self) -> float:
@@ -102,6 +111,10 @@ class Measures:
         pairs = [getattr(item, name) for item in self.episodes if item.fault.dead]
         of = sum(total for _, total in pairs)
         return sum(there for there, _ in pairs) / of if of else None
+
+    def slow_back_s(self) -> list[float | None]:
+        """Until a model that had been slow, not failing, was taken back; of those in use before."""
+        return [item.back_s for item in self.episodes if item.fault.kind == "brownout" and item.in_use]
 
     def times(self, name: str) -> list[float | None]:
         """One time of every dead fault; of those in use before, where the time makes sense for those only."""
@@ -150,6 +163,7 @@ def _add(total: Measures, run: Run, scenario: Scenario) -> None:
         model = prices[attempt["model"]]
         total.cost_usd += attempt["input_tokens"] * model.input_usd + attempt["output_tokens"] * model.output_usd
         whole[attempt["id"]] += attempt["outcome"] == "ok"
+        total.abandoned += attempt["outcome"] == "abandoned"
         total.attempts += attempt["id"] not in cancelled
     total.twice += sum(count > 1 for count in whole.values())
     total.twice += sum(row["outcome"] in {"answers mixed", "another's answer", "ended twice"} for row in run.requests)
@@ -158,6 +172,22 @@ def _add(total: Measures, run: Run, scenario: Scenario) -> None:
     total.cpu_s += run.cpu_s
     total.load_average = max(total.load_average, run.load_average)
     total.episodes += [_episode(fault, run, scenario) for fault in scenario.faults]
+    if run.redis_outage:
+        down, up = (*run.redis_outage, scenario.seconds)[:2]
+        without = [row for row in run.requests if down <= row["at"] < up and row["outcome"] != "cancelled"]
+        total.redis_requests += len(without)
+        total.redis_failed += sum(row["outcome"] != "ok" and not row["pieces"] for row in without)
+        total.spreads_s += [_spread(fault, run) for fault in scenario.faults if fault.dead
+                            and not down - SETTLED_S <= fault.start < up + SETTLED_S]  # fmt: skip
+
+
+def _spread(fault: Fault, run: Run) -> float | None:
+    opened = [
+        next((at for at, states in worker if fault.start <= at < fault.end and states.get(fault.model) == "open"), None)
+        for worker in run.workers
+    ]
+    known = [at for at in opened if at is not None]
+    return max(known) - min(known) if len(known) == len(opened) else None
 
 
 def _episode(fault: Fault, run: Run, scenario: Scenario) -> Episode:
@@ -230,10 +260,14 @@ def as_dict(item: Measures) -> dict[str, Any]:
         "wasted_per_request": item.wasted,
         "usd_per_1000_answers": 1000 * item.cost_usd / max(1, item.answered),
         "answered_twice": item.twice,
+        "answers_abandoned": item.abandoned,
         "in_flight_drift": item.drift,
         "dead_share_during_faults": item.dead("during"),
         "dead_share_after_left": item.dead("after_left"),
         "dead_share_after_breaker_opened": item.dead("after_open"),
+        "slow_model_back_s": item.slow_back_s(),
+        "without_redis": {"requests": item.redis_requests, "failed": item.redis_failed},
+        "trip_to_all_workers_s": item.spreads_s,
         "cpu_s": item.cpu_s,
         "load_average": item.load_average,
         "episodes": [

@@ -20,6 +20,7 @@ import httpx
 import yaml
 
 from benchmarks.arena.app import ABILITY, api_base
+from benchmarks.arena.redis import Redis
 from benchmarks.arena.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,8 @@ BOOT_S = 120.0
 WARM_UP = 12
 DRAIN_S = 15.0
 POLL_S = 0.25
+WORKERS = {"ofox-workers": 4}
+"""Contenders that run in several processes, which share health through a Redis that fails in the middle of the run."""
 
 
 @dataclass(slots=True)
@@ -37,6 +40,8 @@ class Run:
         requests: a row per request, as its client saw it (:mod:`benchmarks.arena.load`).
         attempts: a row per attempt, as the farm saw it (:mod:`benchmarks.arena.farm`).
         states: (second, state by model) of our breakers over time; empty for other contenders.
+        workers: the same for each of its workers, where there are several.
+        redis_outage: seconds between which there was no Redis to share health through; empty where none is used.
         in_flight: by the contender's own books at the end, when the farm has nothing left; ``None``: keeps no books.
         cpu_s: processor seconds of the contender's server during the run.
         load_average: of the machine, at the run's end.
@@ -47,6 +52,8 @@ class Run:
     requests: list[dict[str, Any]]
     attempts: list[dict[str, Any]]
     states: list[tuple[float, dict[str, str]]] = field(default_factory=list)
+    workers: list[list[tuple[float, dict[str, str]]]] = field(default_factory=list)
+    redis_outage: tuple[float, ...] = ()
     in_flight: int | None = None
     cpu_s: float = 0.0
     load_average: float = 0.0
@@ -58,60 +65,81 @@ def run(contender: str, scenario: Scenario, path: Path) -> Run:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         common = ["--seed", str(scenario.seed), "--scenario", str(path)]
         timed = [*common, "--seconds", str(scenario.seconds)]
-        farm_port, port = _free_port(), _free_port()
+        farm_port = _free_port()
+        ports = [_free_port() for _ in range(WORKERS.get(contender, 1))]
         farm = f"http://127.0.0.1:{farm_port}"
-        url = f"http://127.0.0.1:{port}"
+        urls = [f"http://127.0.0.1:{port}" for port in ports]
+        redis = None
+        if contender in WORKERS:
+            redis = Redis(_free_port(), folder)
+            stack.callback(redis.kill)
+            redis.start()
         stack.enter_context(_process("benchmarks.arena.farm", ["--port", str(farm_port), *timed], folder / "farm.log"))
         if contender == "ofox-proxy":
-            server = stack.enter_context(_proxy(scenario, farm, port, folder))
+            servers = [stack.enter_context(_proxy(scenario, farm, ports[0], folder))]
         else:
-            arguments = ["--contender", contender, "--farm", farm, "--port", str(port), *common]
-            server = stack.enter_context(_process("benchmarks.arena.app", arguments, folder / "server.log"))
+            sharing = [] if redis is None else ["--redis", redis.url]
+            arguments = ["--contender", contender, "--farm", farm, *common, *sharing]
+            servers = [
+                stack.enter_context(
+                    _process("benchmarks.arena.app", [*arguments, "--port", str(port)], folder / "server.log")
+                )
+                for port in ports
+            ]
         with httpx.Client(trust_env=False, timeout=30.0) as client:
             _wait(client, f"{farm}/_log", folder / "farm.log")
-            _wait(client, f"{url}/_arena", folder / "server.log")
-            _warm_up(client, url)
-            return _measured(client, contender, scenario, farm=farm, url=url, timed=timed, server=server)
+            for url in urls:
+                _wait(client, f"{url}/_arena", folder / "server.log")
+                _warm_up(client, url)
+            site = Site(farm, urls, servers, redis)
+            return _measured(client, contender, scenario, site=site, timed=timed)
 
 
-def _measured(
-    client: httpx.Client,
-    contender: str,
-    scenario: Scenario,
-    *,
-    farm: str,
-    url: str,
-    timed: Sequence[str],
-    server: subprocess.Popen[bytes],
-) -> Run:
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is running: the farm, the contender's workers, and the Redis that they share."""
+
+    farm: str
+    urls: list[str]
+    servers: list[subprocess.Popen[bytes]]
+    redis: Redis | None
+
+
+def _measured(client: httpx.Client, contender: str, scenario: Scenario, *, site: Site, timed: Sequence[str]) -> Run:
     began = time.monotonic() + 2.0
-    client.post(f"{farm}/_start", json={"at": began})
-    cpu_s = _cpu_s(server.pid)
-    made = Run(contender, scenario.seed, [], [])
-    command = [sys.executable, "-m", "benchmarks.arena.load", "--url", url, "--began", str(began), *timed]
-    with tempfile.TemporaryFile() as out:
+    client.post(f"{site.farm}/_start", json={"at": began})
+    cpu_s = sum(_cpu_s(server.pid) for server in site.servers)
+    made = Run(contender, scenario.seed, [], [], workers=[[] for _ in site.urls])
+    failing = contextlib.nullcontext() if site.redis is None else site.redis.failing(began, scenario.seconds)
+    command = [sys.executable, "-m", "benchmarks.arena.load", "--url", *site.urls, "--began", str(began), *timed]
+    with tempfile.TemporaryFile() as out, failing:
         load = subprocess.Popen(command, stdout=out, cwd=ROOT, env=_environment())
         try:
             while load.poll() is None:
                 time.sleep(POLL_S)
-                # A server that is too busy for this has other problems.
-                with contextlib.suppress(httpx.HTTPError):
-                    health = client.get(f"{url}/_arena", timeout=2.0).json()["health"]
-                    if health:
-                        states = {name: entry["state"] for name, entry in health.items()}
-                        made.states.append((time.monotonic() - began, states))
+                for url, states in zip(site.urls, made.workers, strict=True):
+                    # A server that is too busy for this has other problems.
+                    with contextlib.suppress(httpx.HTTPError):
+                        health = client.get(f"{url}/_arena", timeout=2.0).json()["health"]
+                        if health:
+                            seen = {name: entry["state"] for name, entry in health.items()}
+                            states.append((time.monotonic() - began, seen))
         finally:
             load.kill()
             load.wait()
         out.seek(0)
         made.requests = json.load(out)
-    made.cpu_s = _cpu_s(server.pid) - cpu_s
+    made.states = made.workers[0]
+    if site.redis is not None:
+        made.redis_outage = site.redis.outage
+    made.cpu_s = sum(_cpu_s(server.pid) for server in site.servers) - cpu_s
     made.load_average = os.getloadavg()[0]
     until = time.monotonic() + DRAIN_S
     while time.monotonic() < until:
-        seen = client.get(f"{farm}/_log").json()
+        seen = client.get(f"{site.farm}/_log").json()
         made.attempts = seen["log"]
-        made.in_flight = client.get(f"{url}/_arena", params={"final": "1"}).json()["in_flight"]
+        counts = [client.get(f"{url}/_arena", params={"final": "1"}).json()["in_flight"] for url in site.urls]
+        made.in_flight = None if counts[0] is None else sum(counts)
         if not seen["in_flight"] and not made.in_flight:
             break
         time.sleep(0.5)
@@ -126,7 +154,7 @@ def _process(module: str, arguments: Sequence[str], log: Path) -> Iterator[subpr
 
 @contextlib.contextmanager
 def _started(command: Sequence[str], log: Path, cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as out:
+    with log.open("ab") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=cwd, env=_environment())
     try:
         yield process

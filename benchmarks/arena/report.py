@@ -15,7 +15,8 @@ TITLES = {
     "ofox-asgi": "**ofox**, ASGI, over httpx",
     "ofox-litellm": "**ofox**, ASGI, over LiteLLM",
     "ofox-proxy": "**ofox** in the LiteLLM proxy",
-    "ofox-speed": "**ofox**, ASGI, over httpx, `speed`",
+    "ofox-speed": "**ofox**, ASGI, over httpx, `speed`, hedged",
+    "ofox-workers": "**ofox**, ASGI, over httpx, 4 workers",
     "litellm-latency": "LiteLLM Router, `latency-based-routing`",
     "litellm-least-busy": "LiteLLM Router, `least-busy`",
     "litellm-shuffle": "LiteLLM Router, `simple-shuffle`",
@@ -50,13 +51,14 @@ def markdown(measures: Sequence[Measures], scenarios: Sequence[Scenario]) -> str
     lines += [
         "",
         "| | left a failing model after, s: median / worst | took it back after, s: median / worst "
-        "| first answer of a recovered model, s: median / worst | attempts at dead models % | after leaving them % "
+        "| first answer of a recovered model, s: median / worst | took a slow one back after, s: median / worst "
+        "| attempts at dead models % | after leaving them % "
         "| after the breaker opened % | answered twice | in-flight drift | CPU s |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
         f"| {TITLES.get(item.contender, item.contender)} | {_spread(item.times('left_s'))} "
-        f"| {_spread(item.times('back_s'))} | {_spread(item.times('first_ok_s'))} "
+        f"| {_spread(item.times('back_s'))} | {_spread(item.times('first_ok_s'))} | {_spread(item.slow_back_s())} "
         f"| {_percent(item.dead('during'))} | {_percent(item.dead('after_left'))} "
         f"| {_percent(item.dead('after_open'))} | {item.twice} | {'-' if item.drift is None else item.drift} "
         f"| {item.cpu_s:.0f} |"
@@ -68,12 +70,33 @@ def markdown(measures: Sequence[Measures], scenarios: Sequence[Scenario]) -> str
         "client is a failure of every contender, for nobody may send another answer then; the second column leaves "
         "those out. TTFT is of answered streams, total of all answers. A failing model is left when for three seconds "
         "no more than 5% of the attempts go to it, and taken back when in three seconds it gets half of its former "
-        "share; both only where it had 5% before. A never-left or not-taken-back model counts in `(n never)`.",
+        "share; both only where it had 5% before. A never-left or not-taken-back model counts in `(n never)`; "
+        "a model's faults follow on each other, so some have no time to be taken back. A slow one had a brown-out. "
+        "Answered twice: two attempts gave whole answers that were read, or the client saw a mix.",
         "",
+        *_redis(measures),
         "What failed: " + "; ".join(f"{item.contender}: {_reasons(item)}" for item in measures) + ".",
         "",
     ]
     return "\n".join(lines)
+
+
+def _redis(measures: Sequence[Measures]) -> list[str]:
+    lines = []
+    for item in measures:
+        if not item.redis_requests:
+            continue
+        known = sorted(value for value in item.spreads_s if value is not None)
+        spread = f"{median(item.spreads_s):.1f} s, at most {known[-1]:.1f} s" if known else "not measured"
+        lines += [
+            f"{TITLES.get(item.contender, item.contender)} share health through a Redis that is killed in the middle "
+            f"of the run and started again: of {item.redis_requests} requests that began without it, "
+            f"{item.redis_failed} failed (streams that broke after content not counted). While it was there, a dead "
+            f"model's breaker opened at the last of the workers {spread} after the first "
+            f"({len(known)} of {len(item.spreads_s)} faults; the states are looked at every quarter of a second).",
+            "",
+        ]
+    return lines
 
 
 def _reasons(item: Measures) -> str:
@@ -103,18 +126,23 @@ def _percent(share: float | None) -> str:
 
 
 def write(
-    folder: Path, measures: Sequence[Measures], runs: Sequence[Sequence[Run]], scenarios: Sequence[Scenario]
+    folder: Path,
+    measures: Sequence[Measures],
+    runs: Sequence[Sequence[Run]],
+    scenarios: Sequence[Scenario],
+    *,
+    name: str = "arena",
 ) -> None:
-    """Writes ``arena.md``, ``arena.json`` and ``arena.png`` into ``folder``."""
+    """Writes ``arena.md``, ``arena.json`` and ``arena.png``, or what ``name`` says for ``arena``, into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    folder.joinpath("arena.md").write_text(markdown(measures, scenarios), "utf-8")
+    folder.joinpath(f"{name}.md").write_text(markdown(measures, scenarios), "utf-8")
     first = scenarios[0]
     shown: dict[str, Any] = {
         "seconds": first.seconds, "rate": first.rate, "seeds": [scenario.seed for scenario in scenarios],
         "contenders": [as_dict(item) for item in measures],
     }  # fmt: skip
-    folder.joinpath("arena.json").write_text(json.dumps(_rounded(shown), indent=1) + "\n", "utf-8")
-    plot(folder / "arena.png", [group[0] for group in runs], first)
+    folder.joinpath(f"{name}.json").write_text(json.dumps(_rounded(shown), indent=1) + "\n", "utf-8")
+    plot(folder / f"{name}.png", [group[0] for group in runs], first)
 
 
 def _rounded(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ import pytest
 pytest.importorskip("aiohttp", reason="the arena needs the `proxy` extra")
 pytest.importorskip("httpx")
 
-from benchmarks.arena import load, measure, report
+from benchmarks.arena import load, measure, processes, report
 from benchmarks.arena.processes import Run, run
+from benchmarks.arena.redis import Redis
 from benchmarks.arena.scenario import DEFAULT, Fault, Scenario
 
 SCENARIO = Scenario.load(1, seconds=20)
@@ -120,6 +123,44 @@ def test_answered_twice() -> None:
     found = measure.measure([Run("x", 1, [_row("answers mixed")], attempts)], [SCENARIO])
     assert found.twice == 2
     assert found.drift is None
+
+
+def test_an_answer_that_nobody_read_is_no_second_answer() -> None:
+    """A whole answer that came just when the request had been given up is told from one that was read."""
+    attempts = [_attempt(1, request="a", outcome="abandoned"), _attempt(2, request="a")]
+    found = measure.measure([Run("x", 1, [_row(request="a")], attempts)], [SCENARIO])
+    assert (found.twice, found.abandoned) == (0, 1)
+
+
+def test_what_the_loss_of_redis_costs() -> None:
+    """Requests that began without it are counted, and how long the last worker took to follow the first."""
+    scenario = replace(SCENARIO, faults=(Fault(MODEL, "error", 1.0, 4.0), Fault(MODEL, "error", 8.0, 12.0)))
+    rows = [{**_row(request="a"), "at": 5.0}, {**_row("status 500", pieces=0, request="b"), "at": 6.0},
+            {**_row("cancelled", request="c"), "at": 6.5}, {**_row(request="d"), "at": 10.0}]  # fmt: skip
+    opens = [[(at / 4, {MODEL: "open" if at / 4 >= when else "closed"}) for at in range(16)] for when in (1.5, 2.75)]
+    made = Run("ofox-workers", 1, rows, [], workers=opens, redis_outage=(4.5, 7.5))
+    found = measure.measure([made], [scenario])
+    assert (found.redis_requests, found.redis_failed) == (2, 1)
+    assert found.spreads_s == [1.25]
+    assert "of 2 requests that began without it, 1 failed" in report.markdown([found], [scenario])
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server on this machine")
+def test_redis_is_killed_in_the_middle_and_started_again(tmp_path: Path) -> None:
+    """The outage is a real one: nobody listens meanwhile, and there is an end to it."""
+    redis = Redis(processes._free_port(), tmp_path)
+    redis.start()
+    try:
+        with redis.failing(time.monotonic(), 1.0):
+            time.sleep(1.0)
+            for _ in range(200):
+                if len(redis.outage) == 2:
+                    break
+                time.sleep(0.05)
+        down, up = redis.outage
+        assert 0.4 <= down < up
+    finally:
+        redis.kill()
 
 
 def test_leaving_and_returning() -> None:
