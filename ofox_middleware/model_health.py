@@ -32,7 +32,7 @@ CALM: Final = 8.0
 11%, three cost 27%. With no failure for a while that penalty fades (:func:`~ofox_middleware.fleet.fade`)."""
 
 RECENT: Final = 16
-"""The last 16 verdicts count for themselves too: under much traffic, a model that begins to fail every other request has
+"""The last 16 verdicts count for themselves too: under much traffic, one that begins to fail every other request has
 a good minute behind it. The first failure among them is taken for an accident; each further one costs a sixteenth."""
 
 LEASE_TTL_S: Final = 600.0
