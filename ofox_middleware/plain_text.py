@@ -70,16 +70,42 @@ _STOCK_BY_WORD = {
 
 ABOUT_ROUTING = frozenset((
     "reasoning", "complex", "complexity", "hard", "easy", "difficult", "difficulty", "tier", "tiers", "trivial",
-    "advanced",
-    "expert", "opus", "sonnet", "haiku", "gpt", "claude", "gemini", "llama", "mistral", "mixtral", "qwen", "deepseek",
-    "grok",
-    "model", "models", "route", "router", "routing", "cheap", "expensive", "premium", "strong", "strongest", "weak",
-    "openai",
-    "anthropic", "google", "simple", "medium",
+    "advanced", "expert", "opus", "sonnet", "haiku", "gpt", "claude", "gemini", "llama", "mistral", "mixtral",
+    "qwen", "deepseek", "grok", "model", "models", "route", "router", "routing", "cheap", "expensive", "premium",
+    "strong", "strongest", "weak", "openai", "anthropic", "google", "simple", "medium",
 ))  # fmt: skip
-"""Words that could name a tier or a model. They count for nothing, and a remark that holds two of them is not read."""
+"""Words that could name a tier or a model. They count for nothing, nor does what stands between two in a sentence."""
 
-_REMARK = re.compile(r"\([^()\n]{1,120}\)|[^.!?\n()。！？]{1,160}(?:\.(?=\s|$)|[!?。！？]|\n|$)")
+_COURTESIES = frozenset((
+    "please", "thanks", "thank", "thankful", "grateful", "appreciate", "appreciated", "appreciation", "kind",
+    "kindly", "sorry", "apologies", "excuse", "pardon", "forgive", "hello", "hi", "hey", "greetings", "dear",
+    "cheers", "regards", "sincerely", "welcome", "wondering", "wonder", "bother", "trouble", "hope", "hopefully",
+    "hoping", "glad", "happy", "morning", "afternoon", "evening", "help", "helpful", "helping", "assist",
+    "assistance", "favor", "favour", "advance", "pleased", "pleasure", "awesome", "amazing", "brilliant",
+    "wonderful", "patience",
+))  # fmt: skip
+_FILLERS = _COURTESIES | frozenset((
+    "i", "you", "we", "me", "us", "my", "your", "yours", "our", "he", "she", "they", "it", "its", "this", "that",
+    "these", "those", "there", "here", "and", "or", "but", "so", "if", "as", "whether", "because", "since", "to",
+    "of", "for", "with", "in", "on", "at", "by", "from", "about", "out", "up", "a", "an", "the", "is", "are",
+    "was", "were", "be", "been", "being", "am", "m", "s", "re", "ve", "ll", "d", "t", "don", "do", "does", "did",
+    "have", "has", "had", "can", "could", "would", "should", "will", "shall", "may", "might", "must", "not", "no",
+    "yes", "ok", "okay", "very", "really", "much", "many", "lot", "lots", "quite", "just", "also", "too", "again",
+    "soon", "now", "then", "before", "after", "last", "next", "once", "ever", "always", "time", "times", "day",
+    "days", "week", "today", "tonight", "question", "questions", "thing", "things", "something", "anything",
+    "everything", "one", "another", "some", "any", "more", "all", "well", "fine", "good", "great", "nice", "best",
+    "better", "new", "possible", "able", "chance", "way", "know", "tell", "let", "like", "want", "need", "love",
+    "get", "got", "give", "take", "make", "feel", "free", "moment", "minute", "minutes", "quick", "quickly",
+    "sure", "course", "everyone", "friend", "sir", "madam", "team", "end", "advise", "ask", "asking", "answer",
+    "reply", "response", "read", "reading", "effort", "attention", "what", "how", "who", "which", "when", "oh",
+    "ah", "bit", "little", "small", "hand", "forward", "looking", "hear", "hearing",
+))  # fmt: skip
+"""Words of courtesy, and those that say nothing beside them: a sentence of nothing else is not read."""
+
+_LETTERS = re.compile("[A-Za-z]+")
+_PIECES = re.compile(r"(\([^()\n]{1,120}\)|[.!?]+(?=\s|$)|[。！？\n]+)")
+_MOST_PIECES = 80
+"""Pieces up to which remarks are looked for; a window of usual text has about 30, sentences and their ends."""
 
 
 def plain(text: str) -> tuple[str, list[str], Counter[str]]:
@@ -95,9 +121,11 @@ def plain(text: str) -> tuple[str, list[str], Counter[str]]:
         sequence = split(text.lower())
         counts = Counter(sequence)
     named = counts.keys() & ABOUT_ROUTING
-    if len(named) > 1:
-        text = _REMARK.sub(_unread, text)
-        sequence = split(text.lower()) or sequence
+    if len(named) > 1 or not counts.keys().isdisjoint(_COURTESIES):
+        rest = _without_remarks(text).strip()
+        if words := split(rest.lower()):
+            text, sequence = rest, words
+            counts = Counter(sequence)
     if named:
         sequence = [word for word in sequence if word not in ABOUT_ROUTING] or sequence
         counts = Counter(sequence)
@@ -166,9 +194,29 @@ def _stock(words: Container[str], lowered: str) -> list[str]:
     ]
 
 
-def _unread(match: re.Match[str]) -> str:
-    remark = match.group()
-    return " " if len(ABOUT_ROUTING.intersection(split(remark.lower()))) > 1 else remark
+def _without_remarks(text: str) -> str:
+    """``text`` without its sentences and brackets that are courtesies or speak of routing."""
+    pieces = _PIECES.split(text)
+    if len(pieces) > _MOST_PIECES:
+        return text
+    for at, piece in enumerate(pieces):
+        ends = at % 2 and not piece.startswith("(")
+        if ends and not pieces[at - 1]:
+            pieces[at] = " "
+        elif not ends:
+            pieces[at] = _without_remark(piece)
+    return "".join(pieces)
+
+
+def _without_remark(piece: str) -> str:
+    """Nothing of a mere courtesy, and nothing from one word about routing to another."""
+    words = split(piece.lower())
+    if _FILLERS.issuperset(words):
+        return piece if _COURTESIES.isdisjoint(words) else ""
+    if len(ABOUT_ROUTING.intersection(words)) < 2:
+        return piece
+    places = [found.span() for found in _LETTERS.finditer(piece) if found.group().lower() in ABOUT_ROUTING]
+    return f"{piece[: places[0][0]]} {piece[places[-1][1] :]}" if len(places) > 1 else piece
 
 
 def _mostly_latin(text: str) -> bool:
