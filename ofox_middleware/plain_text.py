@@ -216,7 +216,8 @@ def _without_remark(piece: str) -> str:
     if len(ABOUT_ROUTING.intersection(words)) < 2:
         return piece
     places = [found.span() for found in _LETTERS.finditer(piece) if found.group().lower() in ABOUT_ROUTING]
-    return f"{piece[: places[0][0]]} {piece[places[-1][1] :]}" if len(places) > 1 else piece
+    rest = f"{piece[: places[0][0]]} {piece[places[-1][1] :]}" if len(places) > 1 else piece
+    return "" if _FILLERS.issuperset(split(rest.lower())) else rest
 
 
 def _mostly_latin(text: str) -> bool:

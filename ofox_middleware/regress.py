@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-RIDGE = 40.0
-"""Ridge of the regressions, in labels. Chosen on the training sets of ``benchmarks/quality``, never on a test set."""
-
 
 def dot(a: Sequence[float], b: Sequence[float]) -> float:
     """The inner product."""
     return sum(map(float.__mul__, a, b))
 
 
-def ridge(labelled: Sequence[tuple[Sequence[float], float]]) -> list[float]:
-    """Weights of the ridge regression; the constant, last, is not drawn to 0. Normal equations."""
+def ridge(labelled: Sequence[tuple[Sequence[float], float]], strength: float) -> list[float]:
+    """Weights of the ridge regression; the constant, last, is not drawn to 0. Normal equations.
+
+    ``strength`` counts in labels: as many draw each weight to 0.
+    """
     n = len(labelled[0][0])
     system = [[0.0] * (n + 1) for _ in range(n)]
     for inputs, score in labelled:
@@ -25,7 +25,7 @@ def ridge(labelled: Sequence[tuple[Sequence[float], float]]) -> list[float]:
                     row[j] += x * inputs[j]
                 row[n] += x * score
     for i in range(n):
-        system[i][i] += RIDGE if i < n - 1 else 1e-6
+        system[i][i] += strength if i < n - 1 else 1e-6
         for j in range(i):
             system[i][j] = system[j][i]
     for i in range(n):  # positive definite: no pivoting needed
