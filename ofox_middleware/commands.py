@@ -11,7 +11,8 @@ from typing import Any
 
 from ofox_middleware.catalog import Catalog
 from ofox_middleware.completion import completion
-from ofox_middleware.decision_store import DecisionStore, default_path
+from ofox_middleware.decision_file import default_path
+from ofox_middleware.decision_store import DecisionStore
 from ofox_middleware.errors import InvalidRequest
 from ofox_middleware.labelled import labelled
 from ofox_middleware.progress import progress

@@ -22,6 +22,7 @@ from ofox_middleware.console_feed import SLOT_S, Feed
 from ofox_middleware.console_wire import answer, file_endpoint, not_found, read_object, refusal, refused, server_sent
 from ofox_middleware.decision_store import DecisionStore, store_of
 from ofox_middleware.errors import OfoxError
+from ofox_middleware.metrics import metrics_or_none
 from ofox_middleware.reload import Reloader
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.telemetry import Savings
@@ -74,6 +75,7 @@ def console(
     reloader: Reloader | None = None,
     demo: str | None = None,
     pool: Callable[[], Sequence[ModelFacts]] | None = None,
+    metrics: ASGIApp | None = None,
 ) -> Console:
     """The console of ``router``, to be mounted in any ASGI app: ``app.mount("/ofox", console(router))``.
 
@@ -86,6 +88,7 @@ def console(
         reloader: what the page's reload button asks.
         demo: where the demo's controls are, such as ``/demo``.
         pool: the candidates, for a door that has its own; ``None`` is the router's pool.
+        metrics: an app that answers Prometheus under ``metrics``.
 
     Raises:
         ValueError: the token is too short.
@@ -93,7 +96,7 @@ def console(
     if log is None:
         log = DecisionStore()
         router.subscribe(log)
-    return Console(router, log, token=token, reloader=reloader, demo=demo, pool=pool)
+    return Console(router, log, token=token, reloader=reloader, demo=demo, pool=pool, metrics=metrics)
 
 
 def for_settings(
@@ -102,10 +105,13 @@ def for_settings(
     reloader: Reloader | None = None,
     pool: Callable[[], Sequence[ModelFacts]] | None = None,
 ) -> Console:
-    """For doors: the console with ``Settings.console_token`` and ``Settings.decision_log``, when there are such."""
+    """For doors: the console with what the settings name, ``console_token`` and ``decision_log``, and with metrics
+    where ``prometheus-client`` is installed."""
     secret = router.settings.console_token
     token = None if secret is None else secret.get_secret_value()
-    return console(router, log=store_of(router), token=token, reloader=reloader, pool=pool)
+    return console(
+        router, log=store_of(router), token=token, reloader=reloader, pool=pool, metrics=metrics_or_none(router)
+    )
 
 
 class Console:
@@ -120,6 +126,7 @@ class Console:
         reloader: Reloader | None,
         demo: str | None,
         pool: Callable[[], Sequence[ModelFacts]] | None = None,
+        metrics: ASGIApp | None = None,
     ) -> None:
         self.log = log
         self._router = router
@@ -144,6 +151,7 @@ class Console:
             Route("/api/reload", self._post_reload, methods=["POST"]),
             Route("/", file_endpoint(*files.pop("index.html"))),
             *(Route(f"/{name}", file_endpoint(*content)) for name, content in files.items()),
+            *([] if metrics is None else [Route("/metrics", metrics)]),
         ]
         served = Starlette(routes=routes, exception_handlers={OfoxError: refused})
         self._app: ASGIApp = Access(served, token)

@@ -99,7 +99,7 @@ class Access:
 
 
 def _holds_data(scope: Scope) -> bool:
-    return "/api/" in scope["path"]
+    return "/api/" in scope["path"] or scope["path"].rstrip("/").endswith("/metrics")
 
 
 def _from_here(scope: Scope) -> bool:

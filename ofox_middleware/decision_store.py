@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ofox_middleware.errors import SettingsError
+from ofox_middleware.decision_file import IN_MEMORY, open_file
 from ofox_middleware.redaction import redact
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.telemetry import Savings, plain, price
@@ -24,8 +24,6 @@ from ofox_middleware.types import Decision, Outcome
 
 log: Final = logging.getLogger("ofox_middleware.decision_store")
 
-IN_MEMORY: Final = ":memory:"
-SCHEMA_VERSION: Final = 1
 BATCH_S: Final = 0.2
 """How long the writer gathers events before it writes them in one transaction; seconds."""
 IDLE_S: Final = 30.0
@@ -33,27 +31,6 @@ IDLE_S: Final = 30.0
 LONGEST_ASK: Final = 2_000
 """Characters kept of an ask, when asks are kept at all."""
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS decisions (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    at REAL NOT NULL,
-    decision TEXT NOT NULL,
-    outcome TEXT,
-    feedback REAL,
-    ask TEXT
-);
-CREATE TABLE IF NOT EXISTS ledger (
-    day TEXT NOT NULL,
-    model TEXT NOT NULL,
-    requests INTEGER NOT NULL,
-    unpriced INTEGER NOT NULL,
-    spent_usd REAL NOT NULL,
-    strongest_usd REAL NOT NULL,
-    cheapest_usd REAL NOT NULL,
-    PRIMARY KEY (day, model)
-);
-"""
 _ENTER: Final = """
 INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (day, model) DO UPDATE SET
     requests = requests + excluded.requests, unpriced = unpriced + excluded.unpriced,
@@ -85,13 +62,6 @@ class StoredEntry:
         """Plain JSON types."""
         entry = {"at": round(self.at, 3), **self.decision, "outcome": self.outcome, "feedback": self.feedback}
         return entry if self.ask is None else {**entry, "ask": self.ask}
-
-
-def default_path() -> Path:
-    """Where ``ofox serve`` keeps its decisions: ``ofox/decisions.sqlite3`` in the user's state directory."""
-    state = os.environ.get("XDG_STATE_HOME")
-    base = Path(state) if state else Path.home() / ".local" / "state"
-    return base / "ofox" / "decisions.sqlite3"
 
 
 def store_of(router: SmartRouter) -> DecisionStore | None:
@@ -156,7 +126,7 @@ class DecisionStore:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._writer: threading.Thread | None = None
-        self._db = _open(self.path)
+        self._db = open_file(self.path)
         self._process = os.getpid()
         # Also for a store that nobody closes: at its end, or at the interpreter's.
         self._close_db = weakref.finalize(self, self._db.close)
@@ -326,7 +296,7 @@ class DecisionStore:
             # The old connection is the other process's: neither used nor closed here.
             self._close_db.detach()
             self._inherited = self._db
-            self._db = _open(self.path)
+            self._db = open_file(self.path)
             self._close_db = weakref.finalize(self, self._db.close)
             self._close_db.atexit = False
         self._process = os.getpid()
@@ -370,36 +340,3 @@ def _presentable(ask: str) -> str:
 def _entry(row: tuple[Any, ...]) -> StoredEntry:
     at, decision, outcome, feedback, ask = row
     return StoredEntry(at, json.loads(decision), None if outcome is None else json.loads(outcome), feedback, ask)
-
-
-def _open(path: str) -> sqlite3.Connection:
-    """The database at ``path``, made if need be."""
-    try:
-        if path != IN_MEMORY:
-            _make(Path(path))
-        # Used by one thread at a time: the store's lock sees to that.
-        db = sqlite3.connect(path, check_same_thread=False, timeout=5.0)
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-            _check_version(db, path)
-            db.executescript(_SCHEMA)
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        except BaseException:
-            db.close()
-            raise
-    except (OSError, sqlite3.Error) as error:
-        raise SettingsError(f"{path}: cannot be used as the decision store: {error}.") from None
-    return db
-
-
-def _check_version(db: sqlite3.Connection, path: str) -> None:
-    found: int = db.execute("PRAGMA user_version").fetchone()[0]
-    if found not in (0, SCHEMA_VERSION):
-        raise SettingsError(f"{path}: was written by another version of ofox (schema {found}); name another file.")
-
-
-def _make(path: Path) -> None:
-    """An empty file that only its owner reads: which models are asked for is nobody else's business."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)

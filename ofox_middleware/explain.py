@@ -125,8 +125,10 @@ def read_requests(prompt: str | None, file: Path | None) -> list[Asked]:
         return [Asked("prompt", {"model": "auto", "messages": [{"role": "user", "content": text}]}, _PATHS["messages"])]
     try:
         text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"{file}: cannot be read: {error}.", code="usage") from None
+    except OSError as error:
+        raise InvalidRequest(f"{file}: cannot be read: {error.strerror or error}.", code="usage") from None
+    except UnicodeDecodeError:
+        raise InvalidRequest(f"{file}: is not UTF-8 text.") from None
     requests = list(_requests(text, file))
     if not requests:
         raise InvalidRequest(f"{file}: holds no request.", code="invalid_request")

@@ -176,6 +176,14 @@ def metrics_app(router: SmartRouter) -> ASGIApp:
     return Metrics(router).app()
 
 
+def metrics_or_none(router: SmartRouter) -> ASGIApp | None:
+    """The same, ``None`` where ``prometheus-client`` is not installed."""
+    try:
+        return metrics_app(router)
+    except MetricsMissing:
+        return None
+
+
 class _App:
     """An ASGI app as an object, so that Starlette's routes do not take it for an endpoint function."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ofox_middleware.errors import OfoxError
+from ofox_middleware.errors import OfoxError, SettingsError
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 
@@ -20,6 +20,8 @@ log: Final = logging.getLogger("ofox_middleware.reload")
 
 POLL_S: Final = 2.0
 """How often the file is looked at, seconds: one ``stat``, which works on every file system and in containers."""
+SETTLE_S: Final = 0.2
+"""A file that has changed must stay the same for this long before it is read: some editors write it in place."""
 AT_START_ONLY: Final = frozenset({
     "config", "watch_config", "seed", "redis_url", "decision_log", "console_path", "console_token",
 })  # fmt: skip
@@ -97,6 +99,9 @@ class Reloader:
             self._seen = self._mark()
             before = self._router.settings
             try:
+                if self._path is not None and self._seen is not None and self._seen[1] == 0:
+                    # No settings at all are valid at a start; in the middle of the work, somebody is about to write.
+                    raise SettingsError(f"{self._path}: is empty.")
                 after = self._read()
                 self._router.reload(after)
             except OfoxError as error:
@@ -155,9 +160,18 @@ class Reloader:
             if self._stopping:
                 return
             try:
-                _ = self.reload() if asked else self.reload_if_changed()
+                if asked:
+                    self.reload()
+                elif self._mark() != self._seen and self._settled():
+                    self.reload_if_changed()
             except Exception:
                 log.exception("the configuration was not reloaded")
+
+    def _settled(self) -> bool:
+        """Whether nobody is writing the file."""
+        before = self._mark()
+        self._asked.wait(SETTLE_S)
+        return self._mark() == before
 
     def _mark(self) -> tuple[int, ...] | None:
         """What tells one version of the file from the next; ``None`` without a file.

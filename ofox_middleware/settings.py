@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,16 +71,18 @@ class RoutingConfig(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             field = ".".join(["model_routing_config", *(str(part)[:64] for part in first["loc"])])
-            raise InvalidRoutingConfig(f"{field}: {_said(first['type'], first['msg'])}.", param=field) from None
+            said = _said(first["type"], first["msg"], first["loc"], cls.model_fields)
+            raise InvalidRoutingConfig(f"{field}: {said}.", param=field) from None
 
 
 DEFAULT_ROUTING = RoutingConfig()
 
 
-def _said(kind: str, message: str) -> str:
-    """pydantic's message as a person would say it."""
+def _said(kind: str, message: str, loc: Sequence[int | str], fields: Iterable[str]) -> str:
+    """pydantic's message as a person would say it; ``fields`` are known where ``loc`` is a field's name."""
     if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
-        return "is not a known field"
+        meant = difflib.get_close_matches(str(loc[0]), list(fields), n=1) if len(loc) == 1 else []
+        return f"is not a known field; did you mean {meant[0]}?" if meant else "is not a known field"
     return message.removeprefix("Value error, ")
 
 
@@ -208,7 +211,8 @@ class Settings(BaseSettings):
             self.profile(self.preference)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            raise SettingsError(_located(first["loc"], _said(first["type"], first["msg"]), options)) from None
+            said = _said(first["type"], first["msg"], first["loc"], type(self).model_fields)
+            raise SettingsError(_located(first["loc"], said, options)) from None
         except ValueError as error:
             raise SettingsError(_located(("preference",), str(error), options)) from None
 

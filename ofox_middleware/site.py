@@ -13,9 +13,10 @@ from starlette.types import ASGIApp
 
 from ofox_middleware import console as consoles
 from ofox_middleware.console_access import SHORTEST_TOKEN
-from ofox_middleware.decision_store import DecisionStore, default_path
+from ofox_middleware.decision_file import default_path
+from ofox_middleware.decision_store import DecisionStore
 from ofox_middleware.gateway import LOOPBACK, create_app
-from ofox_middleware.metrics import Metrics, MetricsMissing
+from ofox_middleware.metrics import metrics_or_none
 from ofox_middleware.reload import Reloader
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
@@ -91,7 +92,5 @@ class Site:
 
 def _metrics(router: SmartRouter) -> list[Route]:
     """``/metrics``, where ``prometheus-client`` is installed."""
-    try:
-        return [Route(METRICS_PATH, Metrics(router).app())]
-    except MetricsMissing:
-        return []
+    app = metrics_or_none(router)
+    return [] if app is None else [Route(METRICS_PATH, app)]

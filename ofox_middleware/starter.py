@@ -79,8 +79,10 @@ def _groups(path: Path) -> dict[str, str]:
     """The chat groups of a LiteLLM proxy's configuration, each with the model of its first deployment."""
     try:
         config = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}.") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}.") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path}: is not YAML: {error}.") from None
     entries: Any = config.get("model_list") if isinstance(config, dict) else None
     if not isinstance(entries, list):
         raise SettingsError(f"{path}: has no model_list, so it is not a LiteLLM proxy's configuration.")

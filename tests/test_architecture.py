@@ -27,7 +27,7 @@ ORDER = """
     plugin_state litellm_facts litellm_pool litellm_stamp litellm_events litellm_routed
     litellm_patience litellm_stream litellm_private litellm_access litellm_limits
     litellm_proxy litellm_hook litellm_plain litellm_attach litellm_setup litellm_plugin
-    telemetry redaction decision_store metrics tracing console_access console_feed
+    telemetry redaction decision_file decision_store metrics tracing console_access console_feed
     console_wire console
     wire gateway simulated demo tour
     regress tune labelled server explain bench check render progress site starter completion commands cli

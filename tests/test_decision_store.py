@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from ofox_middleware import decision_store
-from ofox_middleware.decision_store import DecisionStore, default_path, store_of
+from ofox_middleware.decision_file import default_path
+from ofox_middleware.decision_store import DecisionStore, store_of
 from ofox_middleware.errors import SettingsError
 from ofox_middleware.redaction import REMOVED, redact
 from ofox_middleware.router import SmartRouter
@@ -287,6 +288,7 @@ def test_a_store_follows_a_fork(tmp_path: Path) -> None:
     code = """
 import os, sys
 from ofox_middleware import Settings, SmartRouter
+from ofox_middleware.decision_file import default_path
 from ofox_middleware.decision_store import DecisionStore
 from ofox_middleware.types import ModelCard, Outcome
 card = ModelCard(name="a/b", input_cost_per_token=1e-6, output_cost_per_token=1e-6)

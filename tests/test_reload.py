@@ -74,6 +74,7 @@ def test_the_pool_is_replaced(router: SmartRouter, reloader: Reloader, config: P
         (CARDS + "preference: fastest\n", "ofox.yaml:4: preference: unknown preference"),
         (CARDS + "preferense: cost\n", "ofox.yaml:4: preferense: is not a known field"),
         ("models: [", "ofox.yaml:1"),
+        ("", "ofox.yaml: is empty"),
         ("models: ['no-such-provider/*']\n", "no known model matches"),
         (CARDS + "difficulty_weights: /nowhere/at/all.json\n", "difficulty_weights"),
     ],
@@ -157,6 +158,20 @@ def test_the_thread_sees_a_change(router: SmartRouter, reloader: Reloader, confi
     reloader.start(poll_s=0.01)
     config.write_text(CARDS + "preference: cost\n")
     assert eventually(lambda: router.settings.preference == "cost")
+
+
+def test_a_file_that_is_being_written_is_waited_for(router: SmartRouter, reloader: Reloader, config: Path) -> None:
+    """What an editor has written by half is not taken on, although it would be valid."""
+    reloader.start(poll_s=0.01)
+    text, seen = CARDS + "preference: cost\n", set()
+    config.write_text("")
+    for cut in range(0, len(text), 20):
+        config.write_text(text[:cut])
+        seen.add(len(router.pool))
+        threading.Event().wait(0.02)
+    config.write_text(text)
+    assert eventually(lambda: router.settings.preference == "cost")
+    assert seen == {2}
 
 
 def test_the_thread_survives_what_nobody_expected(

@@ -52,7 +52,6 @@ def test_a_changed_file_is_taken_on(config: Path, monkeypatch: pytest.MonkeyPatc
 
         assert answered_by() == BEST
         door.router.health.record_failure("else/where", status=500)
-        config.write_text(f"{CARDS}preference: cheapest\n")
         config.write_text(f"{CARDS}exclude: ['{BEST}']\npreference: cheapest\n")
         assert answered_by() == BEST
         config.write_text(f"{CARDS}exclude: ['{BEST}']\n")
@@ -79,6 +78,7 @@ def test_a_log_of_decisions_is_kept(config: Path, tmp_path: Path) -> None:
     with serving(door) as url, httpx.Client(base_url=url, trust_env=False) as client:
         decided = client.post("/v1/chat/completions", json=ASK).headers["x-ofox-decision-id"]
         assert client.get(f"/ofox/api/decisions/{decided}").json()["outcome"]["ok"]
+        assert "ofox_decisions_total{" in client.get("/ofox/metrics").text
     (store,) = (observer for observer in door.router.observers if isinstance(observer, DecisionStore))
     store.close()
     with DecisionStore(path) as kept:

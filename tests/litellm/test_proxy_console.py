@@ -48,6 +48,10 @@ def test_console_and_reload_in_the_proxy(tmp_path: Path, upstream: Upstream) -> 
         assert (newest["attempts"][0], newest["failures"]) == ("cheap", ["503"])
         upstream.reset()
 
+        counted = console.get("/metrics").text
+        assert 'ofox_fallbacks_total{model="cheap"} 1.0' in counted
+        assert httpx.get(f"{proxy.base_url}/ofox/metrics").status_code == 401
+
         file.write_text(yaml.safe_dump({**first, "preference": "cheapest"}))
         refused = console.post("/api/reload", json={})
         assert refused.status_code == 409 and "unknown preference" in refused.json()["error"]["message"]
