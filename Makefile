@@ -36,6 +36,9 @@ contract-newest: .venv-newest/ready
 newest: .venv/ready  ## pins the newest LiteLLM of the day, for the contract
 	$(BIN)/python .ci/newest.py
 
+fuzz: .venv/ready  ## ten minutes of coverage-guided fuzzing of what reads strangers' bytes; ARGS="--seconds 60 signals"
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
 lint: .venv/ready  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
