@@ -63,6 +63,9 @@ bench-quality: .venv/ready  ## routing quality on public data, beside the peers
 bench-arena: .venv/ready  ## faults, rolling, beside LiteLLM's own routing strategies
 	$(BIN)/python -m benchmarks.arena
 
+soak: .venv/ready  ## half an hour of mixed load: memory, file descriptors, tasks and requests in flight must come back
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+
 bench-simulation: .venv/ready  ## herding, oscillation and recovery with many workers, on a virtual clock
 	$(BIN)/python -m benchmarks.simulation
 

@@ -22,7 +22,7 @@ from tests.litellm.upstream import free_port
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 MASTER_KEY = "sk-master"
-BOOT_S = 120
+BOOT_S = 300
 PLUGIN = "ofox_middleware.litellm_plugin.ofox"
 
 

@@ -1,0 +1,1 @@
+"""A long mixed load on one server: what it holds must not grow."""
