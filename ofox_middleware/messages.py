@@ -145,7 +145,7 @@ def read_parts(parts: list[Any], content: Content, depth: int = 0) -> bool:
             _PART_READERS[kind](part, content)
         elif kind in MEDIA_PARTS:
             media = True
-            _read_media(part, kind, content, depth)
+            read_media(part, kind, content, depth)
         elif kind in RESULT_PARTS:
             results = True
             content.tool_turns += 1
@@ -256,7 +256,8 @@ def _read_output(output: Any, content: Content, depth: int) -> None:
         read_parts([output], content, depth + 1)
 
 
-def _read_media(part: dict[str, Any], kind: str, content: Content, depth: int) -> None:
+def read_media(part: dict[str, Any], kind: str, content: Content, depth: int = 0) -> None:
+    """Adds a part of :data:`MEDIA_PARTS`: what it needs and about how many tokens it is."""
     need, holder = MEDIA_PARTS[kind]
     held = part.get(holder, part)
     if isinstance(held, str):

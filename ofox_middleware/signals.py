@@ -11,6 +11,7 @@ from typing import Any
 
 from ofox_middleware.harness import ASK_CHARS, human_text, is_housekeeping
 from ofox_middleware.messages import Content, dump, read_items
+from ofox_middleware.skim import HEAD, LONG, TAIL, skim
 from ofox_middleware.tokens import MESSAGE_TOKENS, REPLY_TOKENS, estimate
 from ofox_middleware.trajectory import Recent, read_opening, read_recent, read_system, system_text
 from ofox_middleware.types import Need, Signals, Surface
@@ -53,7 +54,12 @@ def read(body: Mapping[str, Any], surface: Surface) -> Signals:
         items = []
     content = Content()
     latest = items[-_MAX_ITEMS:]
-    read_items(latest, content)
+    if len(latest) <= LONG:
+        read_items(latest, content)
+    else:
+        read_items(latest[:HEAD], content)
+        skim(latest[HEAD:-TAIL], content)
+        read_items(latest[-TAIL:], content)
     system = _read_system(body, surface, items, content)
     recent = read_recent(latest)
     needs = content.needs

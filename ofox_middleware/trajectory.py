@@ -15,7 +15,7 @@ MAX_STREAK = 32
 """Failing results and repeated calls are counted up to here."""
 
 _CONTEXT_ITEMS = 400  # how far behind the ask the previous one is looked for
-_MAX_READ = 2000  # user messages that are searched for a human's words
+_MAX_WALK = 1000  # how far back the ask is looked for
 _MAX_PARTS = 64  # parts of one message that are read, half from its start and half from its end
 _OPENING_ITEMS = 64
 
@@ -59,11 +59,12 @@ class Recent:
 
 
 def read_recent(items: list[Any]) -> Recent:
-    """Reads ``items`` from the end, no further than to the ask before the last one."""
+    """Reads ``items`` from the end, no further than to the ask before the last one.
+
+    Of a task that has taken longer than :data:`_MAX_WALK` messages the ask is the first one of the conversation.
+    """
     walk = _Walk()
-    left = len(items)
-    for item in reversed(items):
-        left -= 1
+    for item in reversed(items[-_MAX_WALK:]):
         if not isinstance(item, dict):
             continue
         if item.get("role") == "user":
@@ -75,13 +76,17 @@ def read_recent(items: list[Any]) -> Recent:
             walk.patience -= 1
             if walk.patience <= 0:
                 break
+    if not walk.recent.ask and len(items) > _MAX_WALK:
+        for item in items[:_OPENING_ITEMS]:
+            if isinstance(item, dict) and item.get("role") == "user" and walk.user(item):
+                break
     return walk.recent
 
 
 class _Walk:
     """The state of one walk. ``working``: results and calls still count, no human's message having been met."""
 
-    __slots__ = ("_call", "_errors_end", "_reads", "_repeats_end", "_settled", "patience", "recent", "working")
+    __slots__ = ("_call", "_errors_end", "_repeats_end", "_settled", "patience", "recent", "working")
 
     def __init__(self) -> None:
         self.recent = Recent()
@@ -91,16 +96,12 @@ class _Walk:
         self._errors_end = False
         self._repeats_end = False
         self._call: Call | None = None
-        self._reads = _MAX_READ
 
     def user(self, item: dict[str, Any]) -> bool:
         """Takes a user message; whether the walk is over."""
         content = item.get("content")
         if self._errors_end and isinstance(content, list) and _only_results(content):
             return False
-        if self._reads <= 0:
-            return True
-        self._reads -= 1
         results, text, human = _read_user(content)
         if results:
             self._take_results(results)

@@ -147,9 +147,11 @@ def test_a_picture_beside_a_tool_result_is_the_tools() -> None:
 
 
 def test_the_search_for_an_ask_gives_up() -> None:
-    """Thousands of client messages without a human's word are not searched for ever."""
-    recent = read_recent([human("lost"), *([human(f"{REMINDER} ")] * 5000)])
-    assert recent.ask == ""
+    """Thousands of messages without a human's word are not searched for ever; then the conversation's first counts."""
+    noise = [human(f"{REMINDER} ")] * 5000
+    assert read_recent([human("first"), *noise]).ask == "first"
+    assert read_recent([*noise[:100], human("lost"), *noise]).ask == ""
+    assert read_recent([human("first"), *noise, human("second"), *noise[:900]]).ask == "second"
 
 
 # The tool loop
