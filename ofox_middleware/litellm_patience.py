@@ -2,7 +2,8 @@
 
 LiteLLM has one time-out for all models, and it also limits the pauses within a stream, so it cannot be short. Here an
 attempt that says nothing for longer than is usual for its model is cancelled, and LiteLLM falls back as from a time-out
-of its own. Whoever set a time-out or fallbacks in the request keeps them, and the last hop is given all the time there
+of its own. Nor is a model with one deployment retried while another model waits, unless a retry policy or the request
+asks for it. Whoever set a time-out or fallbacks in the request keeps them, and the last hop is given all the time there
 is. LiteLLM reports nothing of an attempt that is cancelled, so the attempt's end is put into the ledger here.
 
 The two methods that are wrapped are LiteLLM's own business. Where a release has others, its time-outs are all there is.
@@ -51,12 +52,14 @@ class Watched:
         facts: the candidate that is tried.
         until: when it must have said something, on the clock of ``time.monotonic``.
         ledger: where its end is noted.
+        another: another model waits to be tried.
     """
 
     routed: Routed
     facts: ModelFacts
     until: float
     ledger: Ledger
+    another: bool
 
     @contextlib.contextmanager
     def limit(self) -> Iterator[None]:
@@ -106,9 +109,13 @@ def fit_timeouts(router: Any, brain: Callable[[], SmartRouter], ledger: Callable
         try:
             if watched is None:
                 return await make_call(original_function, *args, **kwargs)
-            with watched.limit():
-                return await make_call(original_function, *args, **kwargs)
-            raise watched.expired()
+            try:
+                with watched.limit():
+                    return await make_call(original_function, *args, **kwargs)
+            except Exception as error:
+                _spare_retries(error, watched, router, kwargs)
+                raise
+            raise _spare_retries(watched.expired(), watched, router, kwargs)
         finally:
             _watched.reset(token)
 
@@ -124,6 +131,15 @@ def fit_timeouts(router: Any, brain: Callable[[], SmartRouter], ledger: Callable
         router._acompletion_streaming_iterator = beginning_in_time
 
 
+def _spare_retries(error: Exception, watched: Watched, router: Any, kwargs: Mapping[str, Any]) -> Exception:
+    """``error`` without retries, where a model with a single deployment failed: another model is worth more."""
+    deployments = router.get_model_list(model_name=kwargs.get("model")) if watched.another else None
+    if isinstance(deployments, list) and len(deployments) == 1:
+        with contextlib.suppress(AttributeError):
+            error.num_retries = 0  # type: ignore[attr-defined] # LiteLLM asks the exception how often to retry
+    return error
+
+
 def _watch(kwargs: Mapping[str, Any], brain: Brain) -> Watched | None:
     routed = Routed.of(kwargs) or current_routed.get()
     if routed is None or not routed.patient:
@@ -134,6 +150,7 @@ def _watch(kwargs: Mapping[str, Any], brain: Brain) -> Watched | None:
     if facts is None:
         return None
     router = brain.router()
+    another = any(name != facts.name and name not in routed.tried for name in routed.hops)
     limit_s = silence_s(
         router.settings,
         router.health,
@@ -141,9 +158,9 @@ def _watch(kwargs: Mapping[str, Any], brain: Brain) -> Watched | None:
         routed.decision,
         kwargs,
         spent_s=routed.spent_s(),
-        another=any(name != facts.name and name not in routed.tried for name in routed.hops),
+        another=another,
     )
-    return None if limit_s is None else Watched(routed, facts, time.monotonic() + limit_s, brain.ledger())
+    return None if limit_s is None else Watched(routed, facts, time.monotonic() + limit_s, brain.ledger(), another)
 
 
 class _Prompt:

@@ -13,11 +13,12 @@ from litellm.types.utils import Delta, ModelResponseStream, StreamingChoices
 
 from ofox_middleware.health import HealthBook
 from ofox_middleware.litellm_patience import fit_timeouts, says_nothing
+from ofox_middleware.litellm_plugin import attach
 from ofox_middleware.litellm_routed import Hops, leaves_to_us
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import ModelFacts
-from tests.litellm.conftest import chat, routing
-from tests.litellm.proxy import Proxy
+from tests.litellm.conftest import MODELS, chat, routing
+from tests.litellm.proxy import Proxy, deployment
 from tests.litellm.test_sdk import ASK, COST, TEXT, brain, counts, router, run
 from tests.litellm.upstream import Upstream
 
@@ -147,6 +148,41 @@ def chunk(**delta: Any) -> ModelResponseStream:
 def test_what_says_something(piece: Any, silent: bool) -> None:
     """A role, a ping and an announcement are no sign of life; whatever is not known to be one of these is."""
     assert says_nothing(piece) is silent
+
+
+# --- retries
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_another_model_is_worth_more_than_a_retry(brain: SmartRouter, upstream: Upstream, stream: bool) -> None:
+    """With LiteLLM's usual two retries, a failing model is asked once while another one waits; the last one is asked
+    again as LiteLLM would."""
+    models = [deployment(name, f"prov-{name}", upstream.base_url, ofox=facts) for name, facts in MODELS.items()]
+    retrying = litellm.Router(model_list=models, num_retries=2, retry_after=0, disable_cooldowns=True)
+    attach(retrying)
+    for name in NAMES:
+        upstream.behave(f"prov-{name}", status=500)
+
+    async def main() -> None:
+        with pytest.raises(litellm.InternalServerError):
+            await retrying.acompletion(model="auto", messages=ASK, stream=stream, **COST)
+
+    run(main, brain)
+    asked = upstream.models()
+    assert asked[0] == "prov-cheap"
+    assert [asked.count(f"prov-{name}") for name in NAMES].count(1) == 2
+    assert asked.count(asked[-1]) == 3
+
+
+def test_a_request_that_asks_for_retries_gets_them(router: Any, brain: SmartRouter, upstream: Upstream) -> None:
+    """`num_retries` in the request is the caller's word."""
+    upstream.behave("prov-cheap", status=500, times=1)
+
+    async def main() -> Any:
+        return await router.acompletion(model="auto", messages=ASK, num_retries=1, **COST)
+
+    assert run(main, brain).model == "cheap"
+    assert upstream.models() == ["prov-cheap"] * 2
 
 
 # --- hops

@@ -16,9 +16,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ofox_middleware.failures import HINT_CAP_S, is_failure, retry_after_s
 from ofox_middleware.fleet import FleetView, Report, weigh
 from ofox_middleware.health import HealthBook, Lease
+from ofox_middleware.hedging import MOST_SAVED, SHARE, Budget
 from ofox_middleware.latency import DecayingMean, LatencyHistogram
 from ofox_middleware.model_health import LEASE_TTL_S
+from ofox_middleware.patience import LEAST_S, first_byte_s
+from ofox_middleware.router import SmartRouter
+from ofox_middleware.settings import Settings
 from ofox_middleware.sharing import Envelope, _read
+from ofox_middleware.types import ModelCard
 from ofox_middleware.windows import BUCKET_S, BUCKETS, Window
 from tests.health_tools import S_PER_TOKEN, TTFT_S, HandClock, a_book, look
 
@@ -89,6 +94,11 @@ class Life(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         data.draw(st.sampled_from(self.open)).cancel()
 
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def overtaken(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self.open)).overtaken()
+
     @rule(model=MODELS, ttft=TIMES, total=TIMES, tokens=st.none() | st.integers(0, 5_000))
     def success_without_a_lease(self, model: str, ttft: float | None, total: float | None, tokens: int | None) -> None:
         self.book.record_success(model, ttft_s=ttft, total_s=total, output_tokens=tokens)
@@ -152,7 +162,8 @@ class Life(RuleBasedStateMachine):
         assert _read(raw) is not None
 
     def teardown(self) -> None:
-        """Nobody is stuck: within five minutes each model may be tried, and one good try brings it back."""
+        """Nobody is stuck: within five minutes each model may be tried, with no bad name left, and one good try brings
+        it back."""
         for lease in self.open:
             lease.cancel()
         self.clock.sleep(300.1)
@@ -160,6 +171,9 @@ class Life(RuleBasedStateMachine):
             view = look(self.book, model)
             assert view.state != "open"
             assert view.state == "closed" or view.probe_free
+            assert view.availability > 0.99
+            assert view.ttft_s <= TTFT_S * 1.05
+            assert view.s_per_token <= S_PER_TOKEN * 2.0
             self.book.begin(model).succeed()
             assert look(self.book, model).state == "closed"
         assert self.book.in_flight() == 0
@@ -443,3 +457,74 @@ def test_merging_never_raises(models: dict[str, Report], age: float, seed: int) 
         assert all(
             math.isfinite(value) for value in (view.ttft_s, view.s_per_token, view.availability, view.load_factor)
         )
+
+
+@quick
+@given(steps=st.lists(st.booleans() | st.integers(1, 200), max_size=200))
+def test_hedges_never_exceed_their_share(steps: list[bool | int]) -> None:
+    """At no moment have more than 5% of the requests so far been asked twice, in whatever order they came and went."""
+    budget = Budget()
+    earned = spent = 0
+    for step in steps:
+        if isinstance(step, bool):
+            spent += budget.spend()
+        else:
+            earned += step
+            for _ in range(step):
+                budget.earn()
+        assert spent <= SHARE * earned + 1e-6
+        assert 0.0 <= budget.saved <= MOST_SAVED
+
+
+@quick
+@given(events=st.lists(st.sampled_from(["ok", "429", "500"]), max_size=80), more=st.integers(1, 5))
+def test_a_refusal_never_raises_the_limit(events: list[str], more: int) -> None:
+    """After the same history, further 429s leave no higher limit, and it stays between 1 and 200."""
+    clock = HandClock()
+    books = [a_book(clock), a_book(clock)]
+    for event in events:
+        clock.sleep(0.5)
+        for book in books:
+            lease = book.begin("m")
+            if event == "ok":
+                lease.succeed()
+            else:
+                lease.fail(status=int(event))
+    for _ in range(more):
+        clock.sleep(0.5)
+        books[1].begin("m").fail(status=429)
+    limits = [look(book).limit for book in books]
+    assert 1.0 <= limits[1] <= limits[0] <= 200.0
+
+
+@quick
+@given(
+    ttfts=st.lists(st.floats(0.0, 150.0), max_size=60),
+    slower=st.floats(0.1, 100.0),
+    stream=st.booleans(),
+    length=st.none() | st.integers(1, 10_000),
+)
+def test_patience_is_bounded_and_grows_with_slowness(
+    ttfts: list[float], slower: float, stream: bool, length: int | None
+) -> None:
+    """However quick a model was, it gets two seconds; one slow answer more never makes the patience shorter."""
+    clock = HandClock()
+    health = a_book(clock)
+    router = SmartRouter(Settings(models=[ModelCard(name="m", ttft_s=0.4, tokens_per_s=100)]), health=health)
+    decision = router.decide({"messages": [{"role": "user", "content": "Say hi."}]})
+    fields = {"stream": stream, "max_tokens": length}
+    waits = []
+    for more in (ttfts, [max([slower, *ttfts])]):
+        for ttft_s in more:
+            health.record_success("m", ttft_s=ttft_s, total_s=ttft_s + 1.0, output_tokens=100)
+        waits.append(first_byte_s(health, decision.targets["m"], decision, fields))
+    if not stream and length is None:
+        assert waits == [None, None]
+        return
+    before, after = waits
+    assert before is not None
+    assert after is not None
+    # The limits of the two latencies, 120 s and 5 s a token, times the slack.
+    assert LEAST_S <= before <= 9 * 120.0 + 3 * 5.0 * (length or 0) + 1.0
+    # Between too few answers and enough, a percentile takes the place of a threefold guess.
+    assert after >= before * (1 / ROUNDING) or len(ttfts) < LatencyHistogram.ENOUGH
