@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.quality import metrics, report, robustness
+from benchmarks.quality import many, metrics, report, robustness
 from benchmarks.quality.data import available, own_rows
 from benchmarks.quality.report import Contest
 from benchmarks.quality.tuning import tuned
@@ -71,7 +71,7 @@ def main() -> int:
     model = DifficultyModel.load()
     scorers = report.all_scorers(model)
     test, train = report.test_contests(scorers), report.train_contests(scorers)
-    prompts = {size: (PROMPT * (size // len(PROMPT) + 1))[:size] for size in (30, 130, 500, 2000, 8000)}
+    prompts = {size: (PROMPT * (size // len(PROMPT) + 1))[:size] for size in (30, 130, 500, 2000, 8000, 100_000)}
     clothes, unchanged, tops = robustness.table(model, own_rows("held_out"))
     held = model.weights.about["held_out"]
     text = f"""# Routing quality
@@ -105,6 +105,13 @@ On held-out folds of the synthetic tiers: {held["trivial_auc_english"]:.3f} in E
 ## `ofox tune` with 500 labelled requests, APGR on the rest
 
 {tuning_table([*test[:2], *train[:3]])}
+
+## More than two models (training sets)
+
+Through the product's own decisions, on requests that no label was taken from; how is said in
+`benchmarks/quality/many.py`.
+
+{many.table()}
 
 ## The same ask in other clothes
 
