@@ -58,6 +58,9 @@ _COMPARABLE_SHARES: Final = 0.16
 _UNKNOWN_TTFT_S: Final = 1.5
 """Seconds to the first token where nobody has measured any; as in :class:`~ofox_middleware.types.ModelFacts`."""
 
+_MOST_THINKING: Final = 10_000
+"""Tokens of thought that a request is taken to cost at most; measured waits hold a few outliers."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Known:
@@ -224,6 +227,7 @@ class Catalog:
         input_usd, output_usd, cached_usd = _prices(card, info, known)
         ability, ability_source = self._ability(card, known, _blended(input_usd, output_usd))
         ttft_s, s_per_token, speed_source = self._speed(card, known)
+        thinking_tokens = self._thinking_tokens(known)
         return ModelFacts(
             name=card.name,
             model=model,
@@ -239,6 +243,7 @@ class Catalog:
             ability_source=ability_source,
             ttft_s=ttft_s,
             s_per_token=s_per_token,
+            thinking_tokens=thinking_tokens,
             speed_source=speed_source,
         )
 
@@ -285,6 +290,14 @@ class Catalog:
         longest = min((ttft for at, ttft, _ in rows if at > wanted), default=math.inf)
         shortest = max((ttft for at, ttft, _ in rows if at < wanted), default=0.0)
         return min(max(ttft_s, shortest), longest), tokens_per_s, "maker"
+
+    def _thinking_tokens(self, known: _Known) -> int:
+        """What a model writes before its answer: the wait for it beyond a usual first token, at its output rate."""
+        if not known.reasons or (known.share is not None and known.share == 0.0):
+            return 0
+        ttft_s, tokens_per_s, _ = self._speed_prior(known)
+        waits_s = ttft_s - self._data.makers[self._maker(known)].ttft_s
+        return min(_MOST_THINKING, round(waits_s * tokens_per_s)) if waits_s > 0.0 else 0
 
     def _maker(self, known: _Known) -> str:
         """The maker that medians are known for, ``""`` when there is none."""

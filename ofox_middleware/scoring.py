@@ -108,12 +108,15 @@ class Assessed(msgspec.Struct, eq=False, gc=False):
 
 
 def expected_cost_usd(facts: ModelFacts, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None:
-    """USD of one request: input x price + output x price, cached input at its own price; ``None`` without prices."""
+    """USD of one request; ``None`` without prices.
+
+    Input x price + (answer + usual thinking) x price, cached input at its own price.
+    """
     if facts.input_usd is None or facts.output_usd is None:
         return None
-    cached = min(cached_tokens, input_tokens)
+    cached, written = min(cached_tokens, input_tokens), output_tokens + facts.thinking_tokens
     cached_usd = facts.input_usd if facts.cached_input_usd is None else facts.cached_input_usd
-    return (input_tokens - cached) * facts.input_usd + cached * cached_usd + output_tokens * facts.output_usd
+    return (input_tokens - cached) * facts.input_usd + cached * cached_usd + written * facts.output_usd
 
 
 def caches(facts: ModelFacts, *, marked: bool) -> bool:

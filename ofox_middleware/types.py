@@ -130,6 +130,8 @@ class ModelFacts:
         ability: logits on the item-response scale, one per domain of :data:`DOMAINS`.
         ability_source: ``card``, ``tuned``, ``measured``, ``price_and_date``, ``price``, ``date`` or ``unknown``.
         ttft_s, s_per_token: priors of time to first token and of seconds per output token.
+        thinking_tokens: what it usually thinks before it answers at the card's effort; its provider bills them as
+            output.
         speed_source: ``card``, ``measured``, ``advertised``, ``maker`` or ``unknown``.
     """
 
@@ -147,6 +149,7 @@ class ModelFacts:
     ability_source: str = "unknown"
     ttft_s: float = 1.5
     s_per_token: float = 0.0125
+    thinking_tokens: int = 0
     speed_source: str = "unknown"
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -586,3 +587,20 @@ def test_the_shipped_tables_serve_without_litellm() -> None:
         assert got.supports == {}
     assert "openai/gpt-4o" in alone.expand("openai/*")
     assert replace(facts(alone, "openai/gpt-4o"), name="x").model == "openai/gpt-4o"
+
+
+def test_a_card_with_an_effort_has_its_own_ability_cost_and_time() -> None:
+    """Of one model at growing effort, ability, thinking that is paid for, and the wait for the answer all grow."""
+    catalog = Catalog.load()
+    cards = [
+        facts(catalog, "openai/gpt-5", params={"reasoning_effort": effort})
+        for effort in ("minimal", "low", "medium", "high")
+    ]
+    for less, more in pairwise(cards):
+        assert sum(less.ability) < sum(more.ability)
+        assert less.thinking_tokens < more.thinking_tokens
+        assert less.ttft_s < more.ttft_s
+        assert less.output_usd == more.output_usd
+    assert cards[-1].thinking_tokens <= 10_000
+    assert facts(catalog, "openai/gpt-4o").thinking_tokens == 0
+    assert facts(catalog, "openai/gpt-5", params={"reasoning_effort": "none"}).thinking_tokens == 0

@@ -112,6 +112,8 @@ def test_cached_input_is_cheaper() -> None:
     assert scoring.expected_cost_usd(model, 1000, 0, 5000) == pytest.approx(100e-6)
     assert scoring.expected_cost_usd(facts("a/x"), 1000, 0, 800) == pytest.approx(1000e-6)
     assert scoring.expected_cost_usd(facts("a/x", usd=None), 1, 1) is None
+    thinks = facts("a/x", thinking_tokens=2000)
+    assert scoring.expected_cost_usd(thinks, 1000, 100) == pytest.approx(1000e-6 + 2100e-6)
 
 
 def test_quality_is_the_item_response_form() -> None:
