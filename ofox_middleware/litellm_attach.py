@@ -28,6 +28,7 @@ from ofox_middleware.litellm_routed import (
     sets_timeout,
 )
 from ofox_middleware.litellm_stream import finished
+from ofox_middleware.litellm_tags import by_tags
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import ModelFacts
 
@@ -179,7 +180,7 @@ def _route(kwargs: dict[str, Any], path: str, pool: Pool, brain: SmartRouter) ->
         candidates = [facts for facts, team in pool.facts(brain).values() if team is None]
         if not candidates:
             raise NoPool("The router has no chat model to choose from.", param="model")
-        return _decided(kwargs, config, path, candidates, brain)
+        return _decided(kwargs, config, path, by_tags(candidates, pool.router(), kwargs), brain)
     except OfoxError as error:
         raise events.refusal(error) from None
 

@@ -11,11 +11,13 @@ from litellm.proxy._types import UserAPIKeyAuth
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware import litellm_proxy as proxy
+from ofox_middleware import litellm_spans as spans
 from ofox_middleware.errors import InvalidRequest, OfoxError
 from ofox_middleware.ledger import Call
 from ofox_middleware.litellm_pool import Pool
 from ofox_middleware.litellm_private import optional
 from ofox_middleware.litellm_routed import Routed, allow_dropping, card_params, fallback_entries, hops, leaves_to_us
+from ofox_middleware.litellm_tags import by_tags
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import Decision
 
@@ -74,6 +76,7 @@ async def _decide(
     keeper = proxy.keeper_of(data.get("previous_response_id"))
     if keeper is not None:
         pool = [facts for facts in pool if facts.model == keeper]
+    pool = by_tags(pool, candidates.router(), data)
     dry = brain.settings.dry_run and _asks_dry_run(data)
     decision = brain.decide(
         {**data, "model_routing_config": config},
@@ -97,7 +100,7 @@ async def _rewrite(
     data["model"] = pick.model
     for param in free & pick.params.keys():
         data[param] = pick.params[param]
-    routed = Routed(decision, names, free, patient=patient)
+    routed = Routed(decision, names, free, patient=patient, span=key.parent_otel_span)
     settled: frozenset[str] = frozenset()
     if data.get("fallbacks") is None:
         if not decision.fallback:
@@ -113,6 +116,8 @@ async def _rewrite(
         bucket[raw_name] = True
     noted = bucket.get("spend_logs_metadata")
     bucket["spend_logs_metadata"] = {**(noted if isinstance(noted, dict) else {}), "ofox": _summary(decision)}
+    if routed.span is not None:
+        spans.decided(routed.span, decision)
     if call is not None:
         call.routed = routed
         bucket[events.KEY] = call

@@ -231,7 +231,7 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
             # Health probes of the proxy name no deployment.
             return None if self.in_proxy else self.router.facts(attempt.model)
         for pool in self.pools:
-            facts = pool.by_group(self.router, attempt.group)
+            facts = pool.by_group(self.router, attempt.group, attempt.deployment)
             if facts is not None:
                 return facts
         return None if self.in_proxy and self.routes else self.router.facts(attempt.group)

@@ -44,6 +44,10 @@ class Pool:
         self._find = find
         self._built: _Built | None = None
 
+    def router(self) -> Any:
+        """The router of this moment, ``None`` when there is none."""
+        return self._find()
+
     def facts(self, brain: SmartRouter) -> dict[str, tuple[ModelFacts, str | None]]:
         """Facts by name, each with the team that alone may use the model."""
         router = self._find()
@@ -53,12 +57,25 @@ class Pool:
             self._built = _Built(weakref.ref(router), list(router.model_list), brain.settings, _build(brain, router))
         return self._built.pool
 
-    def by_group(self, brain: SmartRouter, group: str) -> ModelFacts | None:
-        """The candidate that stands for ``group``: of that name, else the first whose requests go to it."""
+    def by_group(self, brain: SmartRouter, group: str, deployment: str | None = None) -> ModelFacts | None:
+        """The candidate that stands for ``group``: of that name, else the first whose requests go to it.
+
+        LiteLLM also answers to aliases, ids of deployments and names of what is behind them; ``deployment``, the id of
+        the one that it took, tells the group then.
+        """
         known = self.facts(brain)
         if group in known:
             return known[group][0]
-        return next((facts for facts, _ in known.values() if facts.model == group), None)
+        for name in (group, self._group_of(deployment)):
+            found = next((facts for facts, _ in known.values() if facts.model == name), None)
+            if found is not None:
+                return found
+        return None
+
+    def _group_of(self, deployment: str | None) -> str | None:
+        router = self._find()
+        found = None if router is None or deployment is None else router.get_deployment(model_id=deployment)
+        return None if found is None else str(found.model_name)
 
 
 def _build(brain: SmartRouter, router: Any) -> dict[str, tuple[ModelFacts, str | None]]:

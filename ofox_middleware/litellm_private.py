@@ -35,6 +35,7 @@ NAMES: Final = {
     "ResponsesAPIRequestUtils": "litellm.responses.utils",
     "ModifyResponseException": "litellm.exceptions",
     "check_and_merge_model_level_guardrails": "litellm.proxy.utils",
+    "get_deployments_for_tag": "litellm.router_strategy.tag_based_routing",
     "RETURN_RAW_MODEL_NAME_METADATA_KEY": "litellm.constants",
 }
 

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any, Final, SupportsIndex
 
 from ofox_middleware import litellm_events as events
+from ofox_middleware import litellm_spans as spans
 from ofox_middleware.failures import is_failure
 from ofox_middleware.health import HealthBook
 from ofox_middleware.lacks import STATUSES, Lack
@@ -40,11 +41,12 @@ class Routed:
         fallbacks: the list that LiteLLM was given of the hops after the first; it is read again after each failure.
         patient: whether the caller left time-outs and fallbacks to us.
         own_timeout: whether the caller set a time-out of its own.
+        span: the OpenTelemetry span of LiteLLM's that the decision is noted in, ``None`` without one.
     """
 
     __slots__ = (
         "_failures", "_first_byte", "_lacks", "_reported", "_started", "calls", "decision", "fallbacks", "free", "hops",
-        "now", "own_timeout", "patient", "stamps", "tried",
+        "now", "own_timeout", "patient", "span", "stamps", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +58,7 @@ class Routed:
         stamps: bool = False,
         patient: bool = False,
         own_timeout: bool = False,
+        span: Any = None,
     ) -> None:
         self.decision = decision
         self.hops = hops
@@ -66,6 +69,7 @@ class Routed:
         self._failures: dict[str, str] = {}
         self.patient = patient
         self.own_timeout = own_timeout
+        self.span = span
         self.calls: list[Call] = []
         self.now: str | None = None
         self.tried: list[str] = []
@@ -174,6 +178,8 @@ class Routed:
         if self._reported:
             return
         self._reported = True
+        if self.span is not None:
+            spans.ended(self.span, self.model, len(self.tried))
         hidden = getattr(response, "_hidden_params", None)
         cost = hidden.get("response_cost") if isinstance(hidden, Mapping) else None
         router.report(

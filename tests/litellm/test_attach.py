@@ -58,6 +58,21 @@ def test_all_positional_arguments_keep_their_place(router: Any, brain: SmartRout
     assert {chunk.model for chunk in run(main, brain)} == {"cheap"}
 
 
+def test_tags_narrow_the_pool(router: Any, brain: SmartRouter, upstream: Upstream) -> None:  # noqa: F811
+    """With LiteLLM's tag routing on, only groups with a deployment for the tag are chosen from."""
+    router.enable_tag_filtering = True
+    for name in ("cheap", "dear"):
+        router.get_model_list(model_name=name)[0]["litellm_params"]["tags"] = [f"only-{name}"]
+
+    async def main() -> list[str]:
+        tagged = [{"metadata": {"tags": [f"only-{name}"]}} for name in ("dear", "cheap")]
+        return [(await router.acompletion("auto", ASK, **fields, **COST)).model for fields in tagged]
+
+    assert run(main, brain) == ["dear", "cheap"]
+    with pytest.raises(litellm.BadRequestError, match="tags of this request"):
+        router.completion("auto", ASK, metadata={"tags": ["nobody"]})
+
+
 def test_scheduled_calls_are_routed(router: Any, brain: SmartRouter, upstream: Upstream) -> None:  # noqa: F811
     """LiteLLM's priority queue waits for the group that was picked."""
 

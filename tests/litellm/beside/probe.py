@@ -4,7 +4,9 @@ import gc
 from collections import deque
 
 from litellm.integrations.custom_logger import CustomLogger
+from litellm.proxy import proxy_server
 from litellm.proxy.proxy_server import app
+from litellm.types.router import Deployment
 
 from ofox_middleware import litellm_plugin, litellm_stream, plugin_state
 from ofox_middleware.ledger import Ledger
@@ -63,6 +65,23 @@ def break_part(part: str = "decide"):
     }[part]  # fmt: skip
     BROKEN.append((holder, name, getattr(holder, name)))
     setattr(holder, name, bug)
+
+
+@app.post("/_models")
+def put_model(deployment: dict):
+    """What /model/new and /model/update do, without a database."""
+    proxy_server.llm_router.upsert_deployment(Deployment(**deployment))
+
+
+@app.delete("/_models/{model_id}")
+def delete_model(model_id: str):
+    proxy_server.llm_router.delete_deployment(id=model_id)
+
+
+@app.post("/_warm")
+def warm():
+    """Ends LiteLLM's cooldowns."""
+    proxy_server.llm_router.cooldown_cache.cache.flush_cache()
 
 
 @app.post("/_reset")
