@@ -78,12 +78,6 @@ def delete_model(model_id: str):
     proxy_server.llm_router.delete_deployment(id=model_id)
 
 
-@app.post("/_warm")
-def warm():
-    """Ends LiteLLM's cooldowns."""
-    proxy_server.llm_router.cooldown_cache.cache.flush_cache()
-
-
 @app.post("/_reset")
 def reset():
     """Forgets health and counters, so that one test's failures do not steer the next one's picks; mends bugs."""
