@@ -507,7 +507,8 @@ def test_answers_from_the_cache_say_nothing_of_a_provider(router: Any, brain: Sm
 
 
 def test_each_retry_counts_and_is_one_attempt_to_the_caller(brain: SmartRouter, upstream: Upstream) -> None:
-    """LiteLLM retries the pick before it falls back; health sees every try, the outcome each model once."""
+    """Where retries are asked for, LiteLLM makes them before it falls back; health sees every try, the outcome each
+    model once."""
     outcomes: list[Any] = []
 
     class Observer:
@@ -518,12 +519,12 @@ def test_each_retry_counts_and_is_one_attempt_to_the_caller(brain: SmartRouter, 
 
     brain.subscribe(Observer())
     models = [deployment(name, f"prov-{name}", upstream.base_url, ofox=facts) for name, facts in MODELS.items()]
-    router = litellm.Router(model_list=models, num_retries=2, retry_after=0, disable_cooldowns=True)
+    router = litellm.Router(model_list=models, num_retries=0, retry_after=0, disable_cooldowns=True)
     attach(router)
     upstream.behave("prov-cheap", status=500)
 
     async def main() -> str:
-        answer = await router.acompletion(model="auto", messages=ASK, **COST)
+        answer = await router.acompletion(model="auto", messages=ASK, num_retries=2, **COST)
         return str(answer.model)
 
     served = run(main, brain)
