@@ -75,8 +75,8 @@ bench-tokens: .venv/ready  ## the token estimate, beside a tokenizer
 bench-replay: .venv/ready  ## conversations replayed: who breaks them, and what they cost with prompt caches
 	$(BIN)/python -m benchmarks.replay
 
-tables: .venv/ready  ## builds the shipped catalogue anew from newer tables
-	$(BIN)/python -m benchmarks.tables.build
+tables: .venv/ready  ## builds the shipped catalogue anew; ARGS="--source FOLDER --as-of DATE" from newer tables
+	$(BIN)/python -m benchmarks.tables.build $(ARGS)
 
 package: .venv/ready  ## builds wheel and sdist, twice, and plays the tour with each in a clean environment
 	$(BIN)/python .ci/package.py

@@ -309,3 +309,25 @@ def test_every_choice_names_something_real(shipped: Tables) -> None:
     assert set(choices.RELEASED) <= set(shipped.models)
     assert set(choices.EFFORTS) <= set(shipped.models)
     assert set(choices.FAMILIES.values()) <= {row.maker for row in shipped.models.values()}
+
+
+@needs_source
+def test_newer_tables_make_a_newer_catalogue(tmp_path: Path) -> None:
+    """A refresh from changed tables takes on the change and the day, and leaves every other model as it was."""
+    for file in build.default_source().glob("*.csv"):
+        text = file.read_text("utf-8")
+        if file.name == "ability.csv":
+            head, *lines = text.splitlines()
+            at = head.split(",").index("g")
+            cells = [line.split(",") for line in lines]
+            for row in cells:
+                if row[1] == "gpt-4o":
+                    row[at] = "1.75"
+            text = "\n".join([head, *map(",".join, cells)]) + "\n"
+        (tmp_path / file.name).write_text(text, "utf-8")
+    out = tmp_path / "catalogue.json"
+    assert build.main(["--source", str(tmp_path), "--out", str(out), "--as-of", "2027-02-01"]) == 0
+    old, new = read_tables(), read_tables(out)
+    assert new.as_of == "2027-02-01"
+    assert [name for name, row in new.models.items() if row != old.models[name]] == ["gpt-4o"]
+    assert new.models["gpt-4o"].g == 1.75

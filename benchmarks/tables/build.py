@@ -1,6 +1,6 @@
 """Builds ``ofox_middleware/data/catalogue.json`` from the published tables. Same input, same bytes.
 
-    python -m benchmarks.tables.build --source ../shared/data/abilities
+    python -m benchmarks.tables.build --source ../shared/data/abilities --as-of 2026-11-22
 
 ``--source`` defaults to ``$OFOX_BENCH_DATA/abilities``, and that to ``../shared/data/abilities``. ``--fits`` prints
 the price-only and date-only lines that ``ofox_middleware/abilities.py`` quotes.
@@ -27,6 +27,8 @@ from ofox_middleware.tables import SHIPPED, MakerSpeed, Row, Tables
 from ofox_middleware.types import DOMAINS
 
 AS_OF = "2026-11-22"
+"""The day of the published tables that ship."""
+
 WELL_SUPPORTED = 20
 """Series behind a model that may set the ceiling."""
 
@@ -51,8 +53,8 @@ def default_source() -> Path:
     return Path(os.environ.get("OFOX_BENCH_DATA", "../shared/data")) / "abilities"
 
 
-def build(source: Path) -> Tables:
-    """The tables made from the csv files in ``source``."""
+def build(source: Path, as_of: str = AS_OF) -> Tables:
+    """The tables made from the csv files in ``source``, which are of the day ``as_of``."""
     listed = {row["base"]: row for row in _read(source / "models.csv")}
     scores = {row["base"]: row for row in _read(source / "ability.csv")}
     plain = {row["base"]: row for row in _read(source / "ability_nonreasoning.csv")}
@@ -66,7 +68,7 @@ def build(source: Path) -> Tables:
     of_key = {row["model"]: ALIASES.get(base, base) for base, row in listed.items()}
     speeds = _speeds(speed_rows, of_key)
     tables = Tables(
-        as_of=AS_OF,
+        as_of=as_of,
         how=HOW,
         ceiling=_ceiling(models.values()),
         models=models,
@@ -215,6 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, default=default_source())
     parser.add_argument("--out", type=Path, default=SHIPPED)
+    parser.add_argument("--as-of", default=AS_OF, metavar="DATE", help="the day that the tables are of")
     parser.add_argument("--fits", action="store_true")
     options = parser.parse_args(arguments)
     if not (options.source / "ability.csv").is_file():
@@ -223,7 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.fits:
         print(fits(options.source))
         return 0
-    tables = build(options.source)
+    tables = build(options.source, options.as_of)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_bytes(encode(tables))
     print(f"{options.out}: {len(tables.models)} models, {sum(map(len, tables.keys.values()))} keys")
