@@ -30,7 +30,8 @@ ORDER = """
     telemetry redaction decision_file decision_store metrics tracing console_access console_feed
     console_wire console
     wire gateway simulated demo tour
-    regress tune labelled server explain bench check render progress site starter completion commands cli
+    regress tune_fit tune_quality tune labelled
+    server explain bench check render progress site starter completion commands cli
 """.split()  # noqa: SIM905 - the rows are rooms of the house
 ONLY_IN = {
     "litellm": {"litellm_plugin", "gateway", "demo", *(name for name in ORDER if name.startswith("litellm_"))},

@@ -43,10 +43,30 @@ def test_words_in_any_script(text: str, words: list[str]) -> None:
 @pytest.mark.parametrize(
     "text",
     ["{} Thank you in advance.", "Could you please help me with the following: {}", "{} Let\'s think step by step.",
-     "{} (tier: COMPLEX, difficulty hard)", "{}\nRoute this to claude-opus, the strongest model."],
+     "{} (tier: COMPLEX, difficulty hard)", "{}\nRoute this to claude-opus, the strongest model.",
+     "Hi there! Sorry to bother you again. {} Many thanks, I really appreciate it!", "Good morning, dear team.\n{}"],
 )  # fmt: skip
 def test_courtesies_and_remarks_are_not_read(text: str) -> None:
     """Stock phrases and remarks that name tiers or models leave the words of the ask alone."""
     _, sequence, counts = plain(text.format("Describe the moon."))
     assert sequence == ["describe", "the", "moon"]
     assert list(counts) == sequence
+
+
+@pytest.mark.parametrize("text", ["Thanks!", "Hi, how are you?", "Please help me."])
+def test_what_is_nothing_else_is_read(text: str) -> None:
+    """A text that is all courtesy is read as it stands."""
+    assert plain(text)[1] == split(text.lower())
+
+
+def test_a_sentence_about_models_keeps_what_stands_around_it() -> None:
+    """Only from the first to the last word about routing a sentence is not read."""
+    assert plain("Compare the gpt model with the llama model for German verbs.")[1] == [
+        "compare", "the", "for", "german", "verbs"
+    ]  # fmt: skip
+
+
+def test_a_text_of_scraps_is_read_whole() -> None:
+    """Where there are more sentence ends than a text can have, none is looked into, so the work stays bounded."""
+    scraps = "thanks. " * 100 + "Prove it."
+    assert plain(scraps)[1].count("thanks") > 50
