@@ -100,4 +100,4 @@ constraints: .venv/ready  ## pins anew what pyproject.toml asks for, with hashes
 	touch $@
 
 clean:
-	rm -rf .venv .venv-newest .venv-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* dist build
+	rm -rf .venv .venv-newest .venv-node .venv-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* dist build

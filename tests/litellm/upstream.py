@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -161,8 +162,8 @@ def _whole(kind: str, body: dict[str, Any]) -> dict[str, Any]:
     usage = {"prompt_tokens": 11, "completion_tokens": 20, "total_tokens": 31}
     if kind == "chat/completions":
         message = {"role": "assistant", "content": text}
-        return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": model, "usage": usage,
-                "choices": [{"index": 0, "finish_reason": "stop", "message": message}]}  # fmt: skip
+        return {"id": f"chatcmpl-{uuid.uuid4()}", "object": "chat.completion", "created": 1, "model": model,
+                "usage": usage, "choices": [{"index": 0, "finish_reason": "stop", "message": message}]}  # fmt: skip
     if kind == "completions":
         return {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": model, "usage": usage,
                 "choices": [{"index": 0, "finish_reason": "stop", "text": text, "logprobs": None}]}  # fmt: skip

@@ -1,0 +1,330 @@
+"""Access with LiteLLM's real database: virtual keys, teams, users and customers made by LiteLLM's own API.
+
+Each caller is bounded at one level to `auto` and `cheap`. Rows that LiteLLM's API makes for licensed operators only
+(organisations, budgets of single models) are written into its tables as that API would.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.litellm.conftest import config, routing
+from tests.litellm.postgres import Absent, Database, client, running_postgres
+from tests.litellm.proxy import Proxy, running_proxy
+from tests.litellm.upstream import Upstream
+
+pytestmark = [pytest.mark.proxy, pytest.mark.xdist_group("database")]
+
+MASTER_KEY = "sk-master-of-the-database-tests-0123456789"
+HARD = "Prove the spectral theorem for unbounded normal operators, with all lemmas."
+ALLOWED = ["auto", "cheap"]
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": HARD}]},
+    "/v1/completions": {"prompt": HARD},
+    "/v1/responses": {"input": HARD},
+    "/v1/messages": {"messages": [{"role": "user", "content": HARD}], "max_tokens": 100},
+}
+
+EASY = {"messages": [{"role": "user", "content": "Say hi."}], **routing(preference="cost")}
+
+
+@dataclass
+class Office:
+    """A proxy with its database, and the proxy administrator's work in it."""
+
+    proxy: Proxy
+    database: Database
+    made: dict[str, Caller] = field(default_factory=dict)
+
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        """Calls LiteLLM's management API."""
+        answer = self.proxy.post(path, body, key=MASTER_KEY)
+        assert answer.status_code == 200, f"{path}: {answer.text}"
+        return dict(answer.json())
+
+    def key(self, **body: Any) -> str:
+        return str(self.post("/key/generate", **body)["key"])
+
+    def caller(self, level: str) -> Caller:
+        """A caller bounded at ``level``, made at its first use."""
+        if level not in self.made:
+            self.made[level] = LEVELS[level](self)
+        return self.made[level]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A key, and what its requests must hold to be the bounded caller's."""
+
+    key: str
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+def by_key(office: Office) -> Caller:
+    return Caller(office.key(models=ALLOWED))
+
+
+def by_team(office: Office) -> Caller:
+    return Caller(office.key(team_id=office.post("/team/new", models=ALLOWED)["team_id"]))
+
+
+def by_all_team_models(office: Office) -> Caller:
+    team = office.post("/team/new", models=ALLOWED)
+    return Caller(office.key(team_id=team["team_id"], models=["all-team-models"]))
+
+
+def by_user(office: Office) -> Caller:
+    user = office.post("/user/new", models=ALLOWED, auto_create_key=False)
+    return Caller(office.key(user_id=user["user_id"]))
+
+
+def by_end_user(office: Office) -> Caller:
+    name = f"customer-{uuid.uuid4()}"
+    office.post("/customer/new", user_id=name, models=ALLOWED)
+    return Caller(office.key(), {"user": name})
+
+
+def by_organisation(office: Office) -> Caller:
+    return Caller(office.key(organization_id=organisation(office)))
+
+
+def by_organisation_of_the_team(office: Office) -> Caller:
+    team = office.post("/team/new", models=ALLOWED)["team_id"]
+    office.database.run(
+        f"""UPDATE "LiteLLM_TeamTable" SET models = '{{}}', organization_id = '{organisation(office)}'
+        WHERE team_id = '{team}'"""
+    )
+    return Caller(office.key(team_id=team))
+
+
+def organisation(office: Office) -> str:
+    """The id of an organisation that may use `auto` and `cheap`; the API that makes one needs a licence."""
+    name = str(uuid.uuid4())
+    office.database.run(
+        f"""INSERT INTO "LiteLLM_BudgetTable" (budget_id, created_by, updated_by) VALUES ('{name}', 'me', 'me');
+        INSERT INTO "LiteLLM_OrganizationTable" (organization_id, organization_alias, budget_id, models, created_by,
+        updated_by) VALUES ('{name}', '{name}', '{name}', '{{auto,cheap}}', 'me', 'me')"""
+    )
+    return name
+
+
+def by_access_group(office: Office) -> Caller:
+    return Caller(office.key(models=["auto", "small"]))
+
+
+LEVELS: dict[str, Callable[[Office], Caller]] = {
+    "key": by_key,
+    "team": by_team,
+    "all team models": by_all_team_models,
+    "user": by_user,
+    "end user": by_end_user,
+    "organisation": by_organisation,
+    "organisation of the team": by_organisation_of_the_team,
+    "access group": by_access_group,
+}
+
+
+@pytest.fixture(scope="module")
+def office_process(provider: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    folder = tmp_path_factory.mktemp("database")
+    with ExitStack() as running:
+        try:
+            environment = client(folder / "client")
+            database = running.enter_context(running_postgres())
+        except Absent as reason:
+            pytest.skip(f"LiteLLM's database cannot be started here: {reason}")
+        yield Office(running.enter_context(_proxy(provider, folder, database, environment)), database)
+
+
+def _proxy(provider: Upstream, folder: Path, database: Database, environment: dict[str, str]) -> Any:
+    settings = config(provider.base_url)
+    for deployment in settings["model_list"]:
+        if deployment["model_name"] == "cheap":
+            deployment["model_info"]["access_groups"] = ["small"]
+    # Migrations are the operator's matter; the tables are there.
+    settings["general_settings"] = {
+        "master_key": MASTER_KEY,
+        "disable_prisma_schema_update": True,
+        "proxy_batch_write_at": 1,
+    }
+    more = {"DATABASE_URL": database.url, "LITELLM_SALT_KEY": "sk-salt-of-the-tests"}
+    return running_proxy(settings, folder, **environment, **more)
+
+
+@pytest.fixture
+def office(office_process: Office, upstream: Upstream) -> Office:
+    """The proxy with its database; every model well."""
+    httpx.post(f"{office_process.proxy.base_url}/_reset", timeout=30)
+    return office_process
+
+
+def ask(office: Office, caller: Caller, path: str = "/v1/chat/completions", **fields: Any) -> httpx.Response:
+    return office.proxy.post(path, {"model": "auto", **BODIES[path], **caller.body, **fields}, key=caller.key)
+
+
+def reached(upstream: Upstream) -> set[str]:
+    return set(upstream.models())
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    ("path", "stream"),
+    [("/v1/chat/completions", False), ("/v1/completions", False), ("/v1/responses", True), ("/v1/messages", True)],
+)
+def test_a_bounded_caller_is_answered_by_what_it_may_call(
+    office: Office, upstream: Upstream, level: str, path: str, stream: bool
+) -> None:
+    """However hard the prompt and whatever is preferred, on every surface, plain and streamed."""
+    answer = ask(office, office.caller(level), path, stream=stream, **routing(preference="quality"))
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-ofox-model"] == "cheap"
+    assert reached(upstream) == {"prov-cheap"}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_no_fallback_leaves_the_bounds(office: Office, upstream: Upstream, level: str, path: str) -> None:
+    """When the allowed model fails, neither our ranking nor the operator's nor the caller's fallbacks lead further."""
+    upstream.behave("prov-cheap", status=500)
+    for fields in ({}, {"fallbacks": ["dear"]}, {"fallbacks": [{"cheap": ["dear"]}]}):
+        assert ask(office, office.caller(level), path, **fields).status_code >= 400
+    assert reached(upstream) <= {"prov-cheap"}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_caller_that_asks_for_more_is_refused(office: Office, upstream: Upstream, level: str) -> None:
+    """A pool of models that it may not call has no candidate, and the answer does not name one."""
+    answer = ask(office, office.caller(level), **routing(models=["dear"]))
+    assert answer.status_code == 400
+    assert upstream.seen == []
+
+
+def test_an_unbounded_key_gets_the_best(office: Office, upstream: Upstream) -> None:
+    """The bounds above are what held the others back."""
+    answer = ask(office, Caller(office.key()), **routing(preference="quality"))
+    assert answer.headers["x-ofox-model"] == "dear"
+    assert reached(upstream) == {"prov-dear"}
+
+
+def test_a_key_that_is_changed_is_seen_at_once(office: Office, upstream: Upstream) -> None:
+    """`/key/update` moves the bounds of a key that has been used."""
+    caller = Caller(office.key(models=ALLOWED))
+    assert ask(office, caller).headers["x-ofox-model"] == "cheap"
+    office.post("/key/update", key=caller.key, models=["auto", "mid"])
+    assert ask(office, caller).headers["x-ofox-model"] == "mid"
+    office.post("/key/update", key=caller.key, models=["auto"])
+    assert ask(office, caller).json()["error"]["code"] == "model_access_denied"
+
+
+def test_a_team_that_is_changed_is_seen_at_once(office: Office, upstream: Upstream) -> None:
+    """`/team/update` moves the bounds of its keys."""
+    team = office.post("/team/new", models=ALLOWED)["team_id"]
+    caller = Caller(office.key(team_id=team))
+    assert ask(office, caller).headers["x-ofox-model"] == "cheap"
+    office.post("/team/update", team_id=team, models=["auto", "mid"])
+    assert ask(office, caller).headers["x-ofox-model"] == "mid"
+
+
+@pytest.mark.parametrize("level", ["key", "team", "user", "end user"])
+def test_a_budget_for_one_model_sends_the_caller_to_another(office: Office, upstream: Upstream, level: str) -> None:
+    """Over its budget for `cheap`, a caller gets `mid`; over that of each model, a 429 that says so."""
+    budget = json.dumps({"cheap": {"budget_limit": 1e-9, "time_period": "1d"}})
+    broke = json.dumps({each: {"budget_limit": 1e-9, "time_period": "1d"} for each in ("cheap", "mid", "dear")})
+    caller = BUDGETED[level](office, budget)
+    assert ask(office, caller, **EASY).headers["x-ofox-model"] == "cheap"
+    assert until(lambda: ask(office, caller, **EASY), "x-ofox-model", "mid")
+    assert ask(office, caller, **routing(models=["cheap"])).status_code >= 400
+    caller = BUDGETED[level](office, broke)
+    for _ in range(60):
+        answer = ask(office, caller, **EASY)
+        if answer.status_code != 200:
+            break
+        time.sleep(0.1)
+    assert answer.status_code == 429, answer.text
+    assert answer.json()["error"]["code"] == "model_budget_exceeded"
+
+
+def write_budget(office: Office, table: str, where: str, budget: str) -> None:
+    """Into the row of a caller that has not been used yet; the API that does so needs a licence."""
+    office.database.run(f"""UPDATE "{table}" SET model_max_budget = '{budget}' WHERE {where}""")
+
+
+def key_with_budget(office: Office, budget: str) -> Caller:
+    made = office.post("/key/generate")
+    write_budget(office, "LiteLLM_VerificationToken", f"token = '{made['token']}'", budget)
+    return Caller(made["key"])
+
+
+def team_with_budget(office: Office, budget: str) -> Caller:
+    team = office.post("/team/new")["team_id"]
+    write_budget(office, "LiteLLM_TeamTable", f"team_id = '{team}'", budget)
+    office.post("/team/update", team_id=team, team_alias=team)  # takes the row up into LiteLLM's cache
+    return Caller(office.key(team_id=team))
+
+
+def user_with_budget(office: Office, budget: str) -> Caller:
+    user = office.post("/user/new", auto_create_key=False)["user_id"]
+    write_budget(office, "LiteLLM_UserTable", f"user_id = '{user}'", budget)
+    return Caller(office.key(user_id=user))
+
+
+def end_user_with_budget(office: Office, budget: str) -> Caller:
+    name = f"customer-{uuid.uuid4()}"
+    made = office.post("/customer/new", user_id=name, max_budget=10.0)
+    write_budget(office, "LiteLLM_BudgetTable", f"budget_id = '{made['budget_id']}'", budget)
+    return Caller(office.key(), {"user": name})
+
+
+BUDGETED: dict[str, Callable[[Office, str], Caller]] = {
+    "key": key_with_budget,
+    "team": team_with_budget,
+    "user": user_with_budget,
+    "end user": end_user_with_budget,
+}
+
+
+def until(request: Callable[[], httpx.Response], header: str, wanted: str) -> bool:
+    """Whether ``request`` comes to be answered so; LiteLLM adds up what was spent after the answer."""
+    for _ in range(60):
+        if request().headers.get(header) == wanted:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize("level", ["key", "team"])
+def test_a_rate_limit_for_one_model_sends_the_caller_to_another(office: Office, upstream: Upstream, level: str) -> None:
+    """At its limit of requests a minute for `cheap`, a caller gets `mid`; at that of each model, a 429 that says so."""
+    limits = {"model_rpm_limit": {"cheap": 1, "mid": 1}}
+    if level == "key":
+        caller = Caller(office.key(models=["auto", "cheap", "mid"], **limits))
+    else:
+        team = office.post("/team/new", models=["auto", "cheap", "mid"], **limits)["team_id"]
+        caller = Caller(office.key(team_id=team))
+    answers = [ask(office, caller, **EASY) for _ in range(3)]
+    assert [answer.headers.get("x-ofox-model") for answer in answers[:2]] == ["cheap", "mid"]
+    assert answers[2].status_code == 429
+    assert answers[2].json()["error"]["code"] == "model_rate_limit_exceeded"
+
+
+def test_the_spend_log_holds_the_decision(office: Office, upstream: Upstream) -> None:
+    """LiteLLM's own row of a request names the picked model and why it was picked."""
+    answer = ask(office, office.caller("key"))
+    wanted = answer.headers["x-ofox-decision-id"]
+    for _ in range(100):
+        rows = office.database.run('SELECT model_group, metadata FROM "LiteLLM_SpendLogs"')
+        found = [group for group, metadata in rows if wanted in metadata]
+        if found:
+            break
+        time.sleep(0.2)
+    assert found == ["cheap"]
