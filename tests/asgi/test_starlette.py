@@ -18,8 +18,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket
 
 from ofox_middleware.asgi import OfoxMiddleware
 from tests.asgi.harness import ASK, BEST, CHAT, NEXT, Answer, Caller, call, router
@@ -330,3 +331,32 @@ def test_the_route_is_seen_outside() -> None:
     asks(app_of(echo, Middleware(Names)))
     asks(app_of(echo, Middleware(Names)), {"model": "gpt-4o", "model_routing_config": {}})
     assert routes == [echo, echo]
+
+
+@pytest.mark.parametrize("uvloop", [False, True])
+def test_starlettes_test_client(*, uvloop: bool) -> None:
+    """Tests of an app with the middleware run in Starlette's test client: routed, streamed, failing, websockets."""
+    if uvloop:
+        pytest.importorskip("uvloop")
+    testclient = pytest.importorskip("starlette.testclient")
+
+    async def chat(request: Request) -> Response:
+        model = (await request.json())["model"]
+        if model == BEST:
+            return Response(status_code=503)
+        return StreamingResponse(iter([b"data: 1\n\n", model.encode()]), media_type="text/event-stream")
+
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(await websocket.receive_text())
+        await websocket.close()
+
+    routes = [Route(CHAT, chat, methods=["POST"]), WebSocketRoute(CHAT, socket)]
+    app = Starlette(routes=routes, middleware=[Middleware(OfoxMiddleware, router=router())])
+    with testclient.TestClient(app, backend_options={"use_uvloop": uvloop}) as client:
+        answer = client.post(CHAT, json=ASK)
+        assert answer.text == f"data: 1\n\n{NEXT}"
+        assert answer.headers["x-ofox-attempts"] == "2"
+        with client.websocket_connect(CHAT) as connection:
+            connection.send_text("hello")
+            assert connection.receive_text() == "hello"
