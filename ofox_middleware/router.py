@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from ofox_middleware import scoring, signals
@@ -115,7 +115,7 @@ class SmartRouter:
 
     def _pool_of(self, rules: _Rules) -> tuple[ModelFacts, ...]:
         if rules.pool is None:
-            rules.pool = _with_abilities(self._pools.operators(rules.settings), rules.tuned)
+            rules.pool = rules.with_abilities(self._pools.operators(rules.settings))
         return rules.pool
 
     @property
@@ -207,7 +207,7 @@ class SmartRouter:
         if pool is None:
             pool = self._pool_of(rules) or self._pools.callers(config.models)
         elif rules.tuned:
-            pool = _with_abilities(pool, rules.tuned)
+            pool = rules.with_abilities(pool)
         named, left_out = _candidates(config, settings, pool)
 
         key = session_key(read.opening, caller, config.session_id or session)
@@ -336,13 +336,27 @@ class _Rules:
     """What one configuration comes to. Replaced whole by a reload, so that no decision mixes two of them.
 
     Attributes:
+        tuned: the abilities that ``ofox tune`` fitted to the operator's own traffic, by model.
         pool: the operator's, resolved when it is first asked for: the LiteLLM door has candidates of its own.
+        made: by model, the facts that were given last and what became of them with the tuned ability.
     """
 
     settings: Settings
     builtin: DifficultyModel
     tuned: Mapping[str, tuple[float, ...]]
     pool: tuple[ModelFacts, ...] | None = None
+    made: dict[str, tuple[ModelFacts, ModelFacts]] = field(default_factory=dict)
+
+    def with_abilities(self, pool: Sequence[ModelFacts]) -> tuple[ModelFacts, ...]:
+        """``pool`` with the tuned abilities. A door gives the same facts again and again, and a copy takes 4 us."""
+        return tuple([self._with_ability(facts) if facts.name in self.tuned else facts for facts in pool])
+
+    def _with_ability(self, facts: ModelFacts) -> ModelFacts:
+        given, made = self.made.get(facts.name, (None, facts))
+        if given is not facts:
+            made = replace(facts, ability=self.tuned[facts.name], ability_source="tuned")
+            self.made[facts.name] = (facts, made)
+        return made
 
     @classmethod
     def of(cls, settings: Settings) -> _Rules:
@@ -414,11 +428,3 @@ def _margin(pin: Pin, settings: Settings) -> float:
 
 def _ignore(_: Decision, __: str) -> None:
     """What an observer does with an ask when it does not say."""
-
-
-def _with_abilities(pool: Sequence[ModelFacts], tuned: Mapping[str, tuple[float, ...]]) -> tuple[ModelFacts, ...]:
-    """``pool`` with the abilities that ``ofox tune`` fitted to the operator's own traffic."""
-    return tuple(
-        replace(facts, ability=tuned[facts.name], ability_source="tuned") if facts.name in tuned else facts
-        for facts in pool
-    )
