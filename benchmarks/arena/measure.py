@@ -68,8 +68,8 @@ class Measures:
         episodes: see :class:`Episode`.
         redis_requests, redis_failed: requests that began while there was no Redis, and those of them that failed,
             without the streams that broke after content.
-        spreads_s: of each dead fault that began while there was one: from the first worker that opened its breaker to
-            the last; ``None`` when not all did.
+        spreads_s: of each dead fault that began while there was one and opened a breaker: from the first worker's trip
+            until all had left the model, as in ``left_s``; ``None`` when they did not.
     """
 
     contender: str
@@ -177,17 +177,28 @@ def _add(total: Measures, run: Run, scenario: Scenario) -> None:
         without = [row for row in run.requests if down <= row["at"] < up and row["outcome"] != "cancelled"]
         total.redis_requests += len(without)
         total.redis_failed += sum(row["outcome"] != "ok" and not row["pieces"] for row in without)
-        total.spreads_s += [_spread(fault, run) for fault in scenario.faults if fault.dead
-                            and not down - SETTLED_S <= fault.start < up + SETTLED_S]  # fmt: skip
+        total.spreads_s += [
+            _spread(episode, run)
+            for episode in total.episodes[-len(scenario.faults) :]
+            if episode.fault.dead and not down - SETTLED_S <= episode.fault.start < up + SETTLED_S
+            and _first_open(episode.fault, run) is not None
+        ]  # fmt: skip
 
 
-def _spread(fault: Fault, run: Run) -> float | None:
+def _first_open(fault: Fault, run: Run) -> float | None:
+    """When the first of the workers was seen with an open breaker, seconds after the fault's begin."""
     opened = [
-        next((at for at, states in worker if fault.start <= at < fault.end and states.get(fault.model) == "open"), None)
+        at - fault.start
         for worker in run.workers
+        for at, states in worker
+        if fault.start <= at < fault.end and states.get(fault.model) == "open"
     ]
-    known = [at for at in opened if at is not None]
-    return max(known) - min(known) if len(known) == len(opened) else None
+    return min(opened, default=None)
+
+
+def _spread(episode: Episode, run: Run) -> float | None:
+    first = _first_open(episode.fault, run)
+    return None if first is None or episode.left_s is None else max(0.0, episode.left_s - first)
 
 
 def _episode(fault: Fault, run: Run, scenario: Scenario) -> Episode:

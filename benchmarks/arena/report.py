@@ -91,9 +91,9 @@ def _redis(measures: Sequence[Measures]) -> list[str]:
         lines += [
             f"{TITLES.get(item.contender, item.contender)} share health through a Redis that is killed in the middle "
             f"of the run and started again: of {item.redis_requests} requests that began without it, "
-            f"{item.redis_failed} failed (streams that broke after content not counted). While it was there, a dead "
-            f"model's breaker opened at the last of the workers {spread} after the first "
-            f"({len(known)} of {len(item.spreads_s)} faults; the states are looked at every quarter of a second).",
+            f"{item.redis_failed} failed (streams that broke after content not counted). While it was there, all "
+            f"workers had left a dead model {spread} after the first one's breaker was seen open "
+            f"({len(known)} of {len(item.spreads_s)} faults; breakers are looked at every quarter of a second).",
             "",
         ]
     return lines
