@@ -6,22 +6,20 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from ofox_middleware import scoring, signals
 from ofox_middleware.catalog import Catalog
-from ofox_middleware.difficulty import DifficultyModel
-from ofox_middleware.errors import InvalidRoutingConfig, NoCandidate, SettingsError
+from ofox_middleware.errors import NoCandidate
 from ofox_middleware.health import HealthBook
 from ofox_middleware.lack_book import LackBook
 from ofox_middleware.lacks import Lack, lack_in
-from ofox_middleware.model_names import names_of
 from ofox_middleware.pools import Pools
+from ofox_middleware.rules import Rules
 from ofox_middleware.sessions import LEAST_CACHED_TOKENS, Pin, SessionBook, session_key
 from ofox_middleware.settings import RoutingConfig, Settings
 from ofox_middleware.types import (
-    Candidate,
     Classifier,
     Clock,
     Decision,
@@ -95,7 +93,7 @@ class SmartRouter:
         self._clock = clock
         self._classifier = classifier
         self._classifier_rests_until = -float("inf")
-        self._rules = _Rules.of(settings)
+        self._rules = Rules.of(settings)
         seed = settings.seed if seed is None else seed
         # Workers that are forked from one process must not draw the same numbers: the module's own generator is seeded
         # anew in each of them.
@@ -113,7 +111,7 @@ class SmartRouter:
         """The operator's pool with all facts. Raises ``SettingsError`` when a name in it cannot be used."""
         return self._pool_of(self._rules)
 
-    def _pool_of(self, rules: _Rules) -> tuple[ModelFacts, ...]:
+    def _pool_of(self, rules: Rules) -> tuple[ModelFacts, ...]:
         if rules.pool is None:
             rules.pool = rules.with_abilities(self._pools.operators(rules.settings))
         return rules.pool
@@ -163,7 +161,7 @@ class SmartRouter:
         Raises:
             SettingsError: the new settings cannot be used; the old ones stay in force.
         """
-        rules = _Rules.of(settings)
+        rules = Rules.of(settings)
         self._pool_of(rules)
         self._rules = rules
         self.sessions.ttl_s, self.sessions.max_sessions = settings.session_ttl_s, settings.max_sessions
@@ -200,7 +198,7 @@ class SmartRouter:
         settings = rules.settings
         config = RoutingConfig.read(body.get("model_routing_config"))
         preference = config.preference or settings.preference
-        profile = _profile(settings, preference)
+        profile = rules.profile(preference)
         surface = signals.surface_of(path) or "chat"
         read = signals.read(body, surface)
         difficulty, stuck = self._difficulty(read, rules)
@@ -208,7 +206,7 @@ class SmartRouter:
             pool = self._pool_of(rules) or self._pools.callers(config.models)
         elif rules.tuned:
             pool = rules.with_abilities(pool)
-        named, left_out = _candidates(config, settings, pool)
+        named, left_out = rules.candidates(config, pool)
 
         key = session_key(read.opening, caller, config.session_id or session)
         held = None if read.housekeeping else self.sessions.get(key)
@@ -305,7 +303,7 @@ class SmartRouter:
             except Exception:  # noqa: BLE001, PERF203 - an observer must not cost a request
                 self.stats["observer_error"] += 1
 
-    def _difficulty(self, read: Signals, rules: _Rules) -> tuple[Difficulty, bool]:
+    def _difficulty(self, read: Signals, rules: Rules) -> tuple[Difficulty, bool]:
         """How hard the request is, and whether an agent is stuck in it."""
         difficulty = self._classify(read, rules)
         stuck = read.repeated_calls >= STUCK_AFTER or read.tool_errors >= STUCK_AFTER
@@ -314,7 +312,7 @@ class SmartRouter:
         evidence = (("stuck", STUCK_LOGITS), *difficulty.evidence)
         return replace(difficulty, logit=difficulty.logit + STUCK_LOGITS, evidence=evidence), True
 
-    def _classify(self, read: Signals, rules: _Rules) -> Difficulty:
+    def _classify(self, read: Signals, rules: Rules) -> Difficulty:
         if self._classifier is None or self._clock() < self._classifier_rests_until:
             return rules.builtin.classify(read)
         started = self._clock()
@@ -329,73 +327,6 @@ class SmartRouter:
             self.stats["classifier_late"] += 1
             self._classifier_rests_until = ended + CLASSIFIER_REST_S
         return difficulty
-
-
-@dataclass(slots=True)
-class _Rules:
-    """What one configuration comes to. Replaced whole by a reload, so that no decision mixes two of them.
-
-    Attributes:
-        tuned: the abilities that ``ofox tune`` fitted to the operator's own traffic, by model.
-        pool: the operator's, resolved when it is first asked for: the LiteLLM door has candidates of its own.
-        made: by model, the facts that were given last and what became of them with the tuned ability.
-    """
-
-    settings: Settings
-    builtin: DifficultyModel
-    tuned: Mapping[str, tuple[float, ...]]
-    pool: tuple[ModelFacts, ...] | None = None
-    made: dict[str, tuple[ModelFacts, ModelFacts]] = field(default_factory=dict)
-
-    def with_abilities(self, pool: Sequence[ModelFacts]) -> tuple[ModelFacts, ...]:
-        """``pool`` with the tuned abilities. A door gives the same facts again and again, and a copy takes 4 us."""
-        return tuple([self._with_ability(facts) if facts.name in self.tuned else facts for facts in pool])
-
-    def _with_ability(self, facts: ModelFacts) -> ModelFacts:
-        given, made = self.made.get(facts.name, (None, facts))
-        if given is not facts:
-            made = replace(facts, ability=self.tuned[facts.name], ability_source="tuned")
-            self.made[facts.name] = (facts, made)
-        return made
-
-    @classmethod
-    def of(cls, settings: Settings) -> _Rules:
-        """The rules of ``settings``. Raises ``SettingsError`` when they cannot be used."""
-        try:
-            builtin = DifficultyModel.load(settings.difficulty_weights)
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"difficulty_weights: {error}.", param="difficulty_weights") from None
-        return cls(settings, builtin, builtin.abilities)
-
-
-def _profile(settings: Settings, preference: str) -> Profile:
-    try:
-        return settings.profile(preference)
-    except ValueError as error:
-        raise InvalidRoutingConfig(
-            f"model_routing_config.preference: {error}.", param="model_routing_config.preference"
-        ) from None
-
-
-def _candidates(
-    config: RoutingConfig, settings: Settings, pool: Sequence[ModelFacts]
-) -> tuple[Sequence[ModelFacts], list[Candidate]]:
-    """The part of ``pool`` that caller and operator let through, and rows for the rest."""
-    exclude = (*settings.exclude, *config.exclude)
-    if config.models is None and not exclude:
-        return pool, []
-    is_named = None if config.models is None else names_of(config.models)
-    is_excluded = names_of(exclude)
-    named: list[ModelFacts] = []
-    left_out: list[Candidate] = []
-    for facts in pool:
-        if is_named is not None and not is_named(facts.name):
-            left_out.append(Candidate(facts.name, "skipped", "not_named"))
-        elif is_excluded(facts.name):
-            left_out.append(Candidate(facts.name, "skipped", "excluded"))
-        else:
-            named.append(facts)
-    return named, left_out
 
 
 def _pinned(pin: Pin | None, feasible: Sequence[scoring.Assessed], *, degraded: bool) -> scoring.Assessed | None:

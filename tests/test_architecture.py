@@ -21,7 +21,7 @@ ORDER = """
     model_names tables abilities model_map catalog pools
     tokens harness messages skim trajectory signals plain_text features difficulty
     failures lacks adapting windows latency breaker fleet model_health leases health sharing
-    lack_book sessions scoring router reload
+    lack_book sessions rules scoring router reload
     attempts ledger
     body headers sniff replay guard patience exchange hedging dispatch asgi
     plugin_state litellm_facts litellm_pool litellm_stamp litellm_events litellm_spans litellm_routed
