@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 # Groups that mostly wait for processes of their own: they begin first, so that none is left over at the end.
-PATIENT = ("proxy", "litellm", "tests/test_demo", "tests/test_gateway", "tests/browser/", "tests/arena/")
+PATIENT = ("proxy", "litellm", "tests/test_demo", "tests/test_gateway", "tests/browser/", "tests/docs/", "tests/arena/")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it runs in the background deaf to Ctrl-C, children inherit that, and some tests send it.
