@@ -83,6 +83,8 @@ class Race:
             for other, guard in self._runners:
                 if other is not exchange:
                     guard.overtake()
+            if self.hedge is not None and self.backup is None:
+                self.hedge.cancel()  # It was just about to begin.
         return self.winner is exchange
 
     @property

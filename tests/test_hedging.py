@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from ofox_middleware.exchange import Exchange
+from ofox_middleware.guard import Guard
 from ofox_middleware.health import HealthBook
-from ofox_middleware.hedging import MOST_SAVED, SHARE, Budget, hedge_after_s
+from ofox_middleware.hedging import MOST_SAVED, SHARE, Budget, Race, hedge_after_s
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.types import ModelCard
@@ -74,3 +78,26 @@ def test_what_is_saved_has_a_limit() -> None:
         budget.earn()
     assert sum(budget.spend() for _ in range(100)) == int(MOST_SAVED)
     assert budget.saved >= 0
+
+
+def test_a_hedge_that_is_about_to_begin_never_does() -> None:
+    """When the first attempt speaks in the very moment in which the second is started, no provider hears of it."""
+
+    async def main() -> None:
+        begun: list[int] = []
+
+        async def second() -> Any:
+            begun.append(1)
+
+        race = Race()
+        first, guard = Mock(Exchange), Mock(Guard)
+        race.enter(first, guard)
+        race.hedge = asyncio.get_running_loop().create_task(second())
+        assert race.claim(first)
+        assert not race.claim(Mock(Exchange))
+        await race.stop()
+        assert race.hedge.cancelled()
+        assert not begun
+        guard.overtake.assert_not_called()
+
+    asyncio.run(main())

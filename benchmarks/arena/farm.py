@@ -24,10 +24,6 @@ from benchmarks.arena.scenario import DEFAULT, Fault, Model, Scenario
 
 REQUEST_ID = re.compile(r"\[(\w+)\]")
 TOKENS_PER_PIECE = 8
-ABANDONED_S = 0.25
-"""An answer in one piece counts as read when its connection is still open this long after it; everybody keeps theirs.
-"""
-
 SPREAD = 0.25
 """Standard deviation of the logarithm of a model's times."""
 
@@ -119,8 +115,7 @@ class Farm:
             if isinstance(speech, web.Response):
                 return speech
             response = await (_stream if body.get("stream") else _plain)(request, speech)
-            if attempt["outcome"] == "left":
-                attempt["outcome"] = "masked" if speech.kind == "masked" else "ok"
+            attempt["outcome"] = "masked" if speech.kind == "masked" else "ok"
             return response
         except Cut:
             if request.transport is not None:
@@ -209,16 +204,7 @@ async def _plain(request: web.Request, speech: Speech) -> web.StreamResponse:
         raise Cut
     await response.write(whole)
     await response.write_eof()
-    attempt["outcome"] = "ok"
-    if request.transport is not None:
-        asyncio.get_running_loop().call_later(ABANDONED_S, _look_back, attempt, request.transport)
     return response
-
-
-def _look_back(attempt: dict[str, Any], transport: asyncio.Transport) -> None:
-    """Whoever had given up just before the answer came closes the connection instead of reading it."""
-    if transport.is_closing():
-        attempt["outcome"] = "abandoned"
 
 
 async def _stream(request: web.Request, speech: Speech) -> web.StreamResponse:

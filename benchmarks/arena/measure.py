@@ -62,8 +62,9 @@ class Measures:
         ttft_s, total_s: of answered requests, sorted; the first of streams only.
         attempts: at the farm, for requests that were not cancelled; all but one per answered request are wasted.
         cost_usd: input of every attempt that a provider took on, and output as far as it was written.
-        twice: requests that more than one attempt answered whole and somebody read, plus answers that were mixed.
-        abandoned: whole answers that nobody read, for they came just when the request had gone to another model.
+        twice: clients that saw a mix of two answers, another's answer, or an answer with two ends.
+        doubled: requests of which two attempts were answered whole, though the client saw one answer: the other came
+            just when the request had gone to another model.
         drift: in flight by the contender's books when nothing was; ``None``: keeps no books.
         episodes: see :class:`Episode`.
         redis_requests, redis_failed: requests that began while there was no Redis, and those of them that failed,
@@ -82,7 +83,7 @@ class Measures:
     attempts: int = 0
     cost_usd: float = 0.0
     twice: int = 0
-    abandoned: int = 0
+    doubled: int = 0
     drift: int | None = None
     cpu_s: float = 0.0
     load_average: float = 0.0
@@ -163,9 +164,8 @@ def _add(total: Measures, run: Run, scenario: Scenario) -> None:
         model = prices[attempt["model"]]
         total.cost_usd += attempt["input_tokens"] * model.input_usd + attempt["output_tokens"] * model.output_usd
         whole[attempt["id"]] += attempt["outcome"] == "ok"
-        total.abandoned += attempt["outcome"] == "abandoned"
         total.attempts += attempt["id"] not in cancelled
-    total.twice += sum(count > 1 for count in whole.values())
+    total.doubled += sum(count > 1 for count in whole.values())
     total.twice += sum(row["outcome"] in {"answers mixed", "another's answer", "ended twice"} for row in run.requests)
     if run.in_flight is not None:
         total.drift = (total.drift or 0) + run.in_flight
@@ -271,7 +271,7 @@ def as_dict(item: Measures) -> dict[str, Any]:
         "wasted_per_request": item.wasted,
         "usd_per_1000_answers": 1000 * item.cost_usd / max(1, item.answered),
         "answered_twice": item.twice,
-        "answers_abandoned": item.abandoned,
+        "doubled_at_providers": item.doubled,
         "in_flight_drift": item.drift,
         "dead_share_during_faults": item.dead("during"),
         "dead_share_after_left": item.dead("after_left"),

@@ -53,15 +53,15 @@ def markdown(measures: Sequence[Measures], scenarios: Sequence[Scenario]) -> str
         "| | left a failing model after, s: median / worst | took it back after, s: median / worst "
         "| first answer of a recovered model, s: median / worst | took a slow one back after, s: median / worst "
         "| attempts at dead models % | after leaving them % "
-        "| after the breaker opened % | answered twice | in-flight drift | CPU s |",
+        "| after the breaker opened % | answered twice: clients / providers | in-flight drift | CPU s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
         f"| {TITLES.get(item.contender, item.contender)} | {_spread(item.times('left_s'))} "
         f"| {_spread(item.times('back_s'))} | {_spread(item.times('first_ok_s'))} | {_spread(item.slow_back_s())} "
         f"| {_percent(item.dead('during'))} | {_percent(item.dead('after_left'))} "
-        f"| {_percent(item.dead('after_open'))} | {item.twice} | {'-' if item.drift is None else item.drift} "
-        f"| {item.cpu_s:.0f} |"
+        f"| {_percent(item.dead('after_open'))} | {item.twice} / {item.doubled} "
+        f"| {'-' if item.drift is None else item.drift} | {item.cpu_s:.0f} |"
         for item in measures
     ]
     lines += [
@@ -72,7 +72,8 @@ def markdown(measures: Sequence[Measures], scenarios: Sequence[Scenario]) -> str
         "no more than 5% of the attempts go to it, and taken back when in three seconds it gets half of its former "
         "share; both only where it had 5% before. A never-left or not-taken-back model counts in `(n never)`; "
         "a model's faults follow on each other, so some have no time to be taken back. A slow one had a brown-out. "
-        "Answered twice: two attempts gave whole answers that were read, or the client saw a mix.",
+        "Answered twice: clients that saw a mix of two answers or a second end; and requests of which a provider "
+        "finished a second answer that no client saw, for it came just when the request had gone to another model.",
         "",
         *_redis(measures),
         "What failed: " + "; ".join(f"{item.contender}: {_reasons(item)}" for item in measures) + ".",

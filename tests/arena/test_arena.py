@@ -117,19 +117,12 @@ def test_requests_are_counted_once_each() -> None:
 
 
 def test_answered_twice() -> None:
-    """Two whole answers to one request, or a mix of two, are counted."""
+    """A client that sees two answers is told from a second answer at the providers that no client sees."""
     attempts = [_attempt(1, request="a"), _attempt(2, request="a"), _attempt(1, request="b"),
                 _attempt(2, request="b", outcome="error")]  # fmt: skip
-    found = measure.measure([Run("x", 1, [_row("answers mixed")], attempts)], [SCENARIO])
-    assert found.twice == 2
+    found = measure.measure([Run("x", 1, [_row("answers mixed"), _row("ended twice")], attempts)], [SCENARIO])
+    assert (found.twice, found.doubled) == (2, 1)
     assert found.drift is None
-
-
-def test_an_answer_that_nobody_read_is_no_second_answer() -> None:
-    """A whole answer that came just when the request had been given up is told from one that was read."""
-    attempts = [_attempt(1, request="a", outcome="abandoned"), _attempt(2, request="a")]
-    found = measure.measure([Run("x", 1, [_row(request="a")], attempts)], [SCENARIO])
-    assert (found.twice, found.abandoned) == (0, 1)
 
 
 def test_what_the_loss_of_redis_costs() -> None:
