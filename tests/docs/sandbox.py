@@ -62,12 +62,13 @@ class Sandbox:
             (self.folder / name).write_text(text, "utf-8")
 
     def _decisions(self) -> str:
-        """A decision log as ``ofox serve`` leaves it."""
+        """A decision log as ``ofox serve`` leaves it, and one as ``decision_log`` names it."""
         router = SmartRouter(Settings(models=["openai/gpt-4o-mini"]))
         with DecisionStore(self.folder / "state" / "ofox" / "decisions.sqlite3") as store:
             router.subscribe(store)
             decision = router.decide(_chat(EASY))
             router.report(Outcome(decision, decision.model, True, 200, (decision.model,), 0.2, 0.9, 12, None))
+        shutil.copy(self.folder / "state" / "ofox" / "decisions.sqlite3", self.folder / "decisions.sqlite3")
         return decision.id
 
     # Commands ------------------------------------------------------------------------------------------------------
