@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "ofox_middleware"
-WANTED = ("py.typed", "data/catalogue.json", "data/difficulty.json", "console_page/index.html")
+WANTED = ("py.typed", "data/catalogue.json", "data/difficulty.json", "data/console.openapi.json", "console_page/index.html")
 LEFT_OUT = (".git", ".venv*", "dist", "build", "__pycache__", ".*_cache", ".hypothesis", ".coverage*")
 
 

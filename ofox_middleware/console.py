@@ -37,6 +37,9 @@ _TYPES: Final = {
     ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
 }  # fmt: skip
 
+API: Final = (Path(__file__).parent / "data" / "console.openapi.json").read_bytes()
+"""The API's description, as OpenAPI; served beside it."""
+
 STATUS_S: Final = 1.0
 TICK_S: Final = 0.25
 STREAM_S: Final = 15.0
@@ -141,6 +144,7 @@ class Console:
         router.subscribe(self._feed)
         files = {path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in sorted(PAGE.iterdir())}
         routes = [
+            Route("/api/openapi.json", file_endpoint(API, "application/json")),
             Route("/api/status", self._get_status),
             Route("/api/events", self._get_events),
             Route("/api/decisions", self._get_decisions),
