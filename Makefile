@@ -81,6 +81,13 @@ tables: .venv/ready  ## builds the shipped catalogue anew; ARGS="--source FOLDER
 package: .venv/ready  ## builds wheel and sdist, twice, and plays the tour with each in a clean environment
 	$(BIN)/python .ci/package.py
 
+audit: .venv/ready  ## known vulnerabilities of what is pinned; needs the package index's advisories
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r constraints.txt || \
+		{ echo "audit: a vulnerability, or a package that the index has no advisories for: see above"; exit 1; }
+
+sbom: .venv/ready .venv-demo/ready  ## an inventory of what installing the package brings: dist/sbom.json
+	$(BIN)/python .ci/sbom.py .venv-demo/bin/python
+
 constraints: .venv/ready  ## pins anew what pyproject.toml asks for, with hashes; ARGS=--upgrade takes newer releases
 	$(BIN)/python .ci/constraints.py $(ARGS)
 

@@ -21,7 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "ofox_middleware"
-WANTED = ("py.typed", "data/catalogue.json", "data/difficulty.json", "data/console.openapi.json", "console_page/index.html")
+DATA = ("catalogue.json", "difficulty.json", "console.openapi.json")
+WANTED = ("py.typed", "console_page/index.html", *(f"data/{name}" for name in DATA))
 LEFT_OUT = (".git", ".venv*", "dist", "build", "__pycache__", ".*_cache", ".hypothesis", ".coverage*")
 
 
