@@ -44,6 +44,7 @@ CALL_ITEMS = frozenset((
     "function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call", "computer_call",
     "mcp_call", "web_search_call", "file_search_call", "code_interpreter_call", "tool_search_call",
 ))  # fmt: skip
+_TOOL_CALLS = frozenset(("function_call", "custom_tool_call"))
 RESULT_ITEMS = frozenset((
     "function_call_output", "custom_tool_call_output", "local_shell_call_output", "shell_call_output",
     "apply_patch_call_output", "computer_call_output", "tool_search_output",
@@ -216,6 +217,7 @@ def _read_call(call: dict[str, Any], content: Content) -> None:
             content.texts.append(name)
         content.texts.append(call_arguments(held))
         content.tokens += MESSAGE_TOKENS
+        content.needs.add("tools")  # also where none are offered any more: a model without them rejects the history
     identity = call.get("id")
     if (isinstance(identity, str) and _GEMINI_SIGNATURE in identity) or call.get("extra_content"):
         content.signed = True
@@ -234,6 +236,8 @@ def _read_item(item: dict[str, Any], content: Content) -> None:
         if isinstance(name, str):
             content.texts.append(name)
         content.texts.append(call_arguments(item))
+        if kind in _TOOL_CALLS:
+            content.needs.add("tools")
         output = item.get("output")
         if isinstance(output, str):
             content.texts.append(output)
@@ -296,6 +300,7 @@ def _read_tool_use(part: dict[str, Any], content: Content) -> None:
         content.texts.append(name)
     content.texts.append(dump(part.get("input")))
     content.tokens += MESSAGE_TOKENS
+    content.needs.add("tools")
 
 
 def _read_thinking(part: dict[str, Any], content: Content) -> None:

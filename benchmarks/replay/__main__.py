@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.replay.contenders import Contender, always, litellm_complexity, mean_ability, ours, pool, price
 from benchmarks.replay.judge import Read, Verdict, judge, read
-from benchmarks.replay.report import CHEAPEST, LITELLM, OURS, PER_TURN, PREFERENCES, broken, markdown
+from benchmarks.replay.report import CHEAPEST, LITELLM, OURS, PER_TURN, PREFERENCES, beaten, broken, markdown
 from benchmarks.replay.transcripts import Transcript, transcripts
 
 RESULTS = Path(__file__).parents[1] / "results" / "replay.md"
@@ -75,7 +75,7 @@ def main() -> int:
     print(page)
     if not options.no_file:
         RESULTS.write_text(page, encoding="utf-8")
-    faults = [fault for found in results.values() for fault in broken(found, list(scripts))]
+    faults = [fault for found in results.values() for fault in (*broken(found, list(scripts)), *beaten(found))]
     for fault in faults:
         print(f"broken: {fault}", file=sys.stderr)
     return bool(faults)

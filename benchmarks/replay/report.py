@@ -9,7 +9,7 @@ from benchmarks.replay.transcripts import Transcript
 
 PREFERENCES = ("balanced", "quality", "cost", "frugal")
 OURS = tuple(f"ofox, `{preference}`" for preference in PREFERENCES)
-EQUAL_QUALITY = 0.005
+EQUAL_QUALITY = 0.01
 """Predicted qualities that are no farther apart than this count as equal: the prediction is no better than that."""
 CHEAPEST = "always the cheapest"
 PER_TURN = ", every turn by itself"
@@ -72,7 +72,7 @@ def _by_script(found: Results, scripts: Sequence[Transcript]) -> list[str]:
 
 
 def broken(found: Results, scripts: Sequence[Transcript]) -> list[str]:
-    """The rules that ours break: nothing infeasible, no switch in a tool loop, few between, and worth it."""
+    """The rules that ours break: nothing infeasible, no switch in a tool loop, few between, sessions save money."""
     faults = []
     for title in OURS:
         for script, item in zip(scripts, found[title], strict=True):
@@ -84,14 +84,18 @@ def broken(found: Results, scripts: Sequence[Transcript]) -> list[str]:
                 faults.append(f"{title}, {script.name}: {item.switches} switches, {script.switches} are allowed")
         if total(found[title]).usd > total(found[title + PER_TURN]).usd:
             faults.append(f"{title}: dearer than without sessions")
+    return faults
+
+
+def beaten(found: Results) -> list[str]:
+    """Contenders that none of ours beats. Unlike the rules this depends on what the models of the day can do."""
     least = total(found[CHEAPEST]).usd
     others = [title + PER_TURN for title in OURS] + [title for title in LITELLM.values() if title in found]
-    faults += [
+    return [
         f"none is cheaper than {title} at equal or better predicted quality"
         for title in others
         if not any(_beats(total(found[own]), total(found[title]), least) for own in OURS)
     ]
-    return faults
 
 
 def _beats(mine: Verdict, theirs: Verdict, least_usd: float) -> bool:

@@ -42,13 +42,18 @@ class Transcript:
         name: what the table calls it.
         path: the endpoint, which tells the shape of the bodies.
         turns: its requests.
-        switches: changes of model that it may see at most; beyond that a conversation counts as torn apart.
     """
 
     name: str
     path: str
     turns: tuple[Turn, ...]
-    switches: int
+
+    @property
+    def switches(self) -> int:
+        """Changes of model that a conversation may see at most: one for every other human ask, and no more than four.
+        Beyond that it counts as torn apart."""
+        asks = [turn for turn in self.turns if not turn.in_loop]
+        return min(4, -(-len(asks) // 2)) if len({turn.conversation for turn in asks}) == 1 else 0
 
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -120,7 +125,7 @@ def coding_agent() -> Transcript:
             messages.append({"role": "assistant", "content": [_text(words.prose(draw, 25)), use]})
             done = {"type": "tool_result", "tool_use_id": f"toolu_{call}", "content": result}
             messages.append({"role": "user", "content": [done]})
-    return Transcript("coding agent, 60 tool turns", MESSAGES, tuple(turns), switches=3)
+    return Transcript("coding agent, 60 tool turns", MESSAGES, tuple(turns))
 
 
 def chat_agent() -> Transcript:
@@ -155,7 +160,7 @@ def chat_agent() -> Transcript:
             messages.append({"role": "assistant", "content": None, "tool_calls": [
                 {"id": f"call_{call}", "type": "function", "function": function}]})  # fmt: skip
             messages.append({"role": "tool", "tool_call_id": f"call_{call}", "content": words.record(draw)})
-    return Transcript("shop agent, short loops", CHAT, tuple(turns), switches=2)
+    return Transcript("shop agent, short loops", CHAT, tuple(turns))
 
 
 def rag() -> Transcript:
@@ -175,7 +180,7 @@ def rag() -> Transcript:
         "Translate that sentence into German.",
     ):
         chat.ask(ask, words.prose(draw, 140), after_s=35.0)
-    return Transcript("RAG, 30k-token document", CHAT, tuple(chat.turns), switches=2)
+    return Transcript("RAG, 30k-token document", CHAT, tuple(chat.turns))
 
 
 def image_then_text() -> Transcript:
@@ -188,7 +193,7 @@ def image_then_text() -> Transcript:
     for ask in ("and how do I fix it?", "still the same", "ok works now, thanks", "one more: what is a mutex?",
                 "hi again", "write that down as a short note"):  # fmt: skip
         chat.ask(ask, words.prose(draw, 90), after_s=50.0)
-    return Transcript("image first, then text", CHAT, tuple(chat.turns), switches=2)
+    return Transcript("image first, then text", CHAT, tuple(chat.turns))
 
 
 def chinese_support() -> Transcript:
@@ -202,7 +207,7 @@ def chinese_support() -> Transcript:
         "好的，谢谢", "退款多久到账？", "再见",
     ):  # fmt: skip
         chat.ask(ask, words.chinese(draw, 90), after_s=25.0)
-    return Transcript("support chat in Chinese", CHAT, tuple(chat.turns), switches=3)
+    return Transcript("support chat in Chinese", CHAT, tuple(chat.turns))
 
 
 def voice() -> Transcript:
@@ -217,7 +222,7 @@ def voice() -> Transcript:
                 "move the dentist to friday", "ok", "how far is the moon", "and in light seconds",
                 "good night"):  # fmt: skip
         chat.ask(ask, words.prose(draw, 18), after_s=6.0, output_tokens=28)
-    return Transcript("voice assistant, short turns", CHAT, tuple(chat.turns), switches=2)
+    return Transcript("voice assistant, short turns", CHAT, tuple(chat.turns))
 
 
 def extraction() -> Transcript:
@@ -231,7 +236,7 @@ def extraction() -> Transcript:
         user = {"role": "user", "content": f"Invoice {number}\n{words.record(draw)}\n{words.prose(draw, 120)}"}
         body = {"messages": [system, user], "response_format": form, "temperature": 0}
         turns.append(Turn(body, 1.5 * number, output_tokens=70, conversation=str(number)))
-    return Transcript("JSON extraction, batch of 40", CHAT, tuple(turns), switches=0)
+    return Transcript("JSON extraction, batch of 40", CHAT, tuple(turns))
 
 
 def growing() -> Transcript:
@@ -244,7 +249,7 @@ def growing() -> Transcript:
         chat.messages.append({"role": "user", "content": paper})
         chat.ask("Summarise this one in three sentences.", words.prose(draw, 110), after_s=60.0)
     chat.ask("Which two of them contradict each other?", words.prose(draw, 110), after_s=60.0)
-    return Transcript("history that outgrows windows", CHAT, tuple(chat.turns), switches=3)
+    return Transcript("history that outgrows windows", CHAT, tuple(chat.turns))
 
 
 def _text(text: str) -> Body:
