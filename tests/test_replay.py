@@ -69,4 +69,6 @@ def test_caches_follow_the_providers_rules() -> None:
     first = Caches().charge(claude, prefix, at=0.0, output_tokens=100, asked=True)
     assert claude.input_usd is not None
     assert claude.output_usd is not None
-    assert first.usd == pytest.approx(2000 * 1.25 * claude.input_usd + 100 * claude.output_usd)
+    assert first.usd == pytest.approx(
+        2000 * 1.25 * claude.input_usd + (100 + claude.thinking_tokens) * claude.output_usd
+    )

@@ -44,7 +44,7 @@ class Caches:
             facts: of the model that serves it.
             prefix: after each part of the prompt, what identifies all up to there and how many tokens that is.
             at: the time, seconds.
-            output_tokens: of the answer.
+            output_tokens: of the answer; what the model usually thinks before it is billed as well.
             asked: the request sets ``cache_control``.
         """
         assert facts.input_usd is not None
@@ -62,7 +62,7 @@ class Caches:
                     self.live[facts.name, mark] = at + TTL_S
         written = total - read
         factor = WRITE_FACTOR.get(facts.provider, 1.0) if caches and total >= least else 1.0
-        usd = written * facts.input_usd * factor + output_tokens * facts.output_usd
+        usd = written * facts.input_usd * factor + (output_tokens + facts.thinking_tokens) * facts.output_usd
         if read:
             usd += read * (facts.cached_input_usd or 0.0)
         return Bill(usd, read, total)

@@ -82,20 +82,24 @@ def broken(found: Results, scripts: Sequence[Transcript]) -> list[str]:
                 faults.append(f"{title}, {script.name}: {item.torn} switches in a tool loop")
             if item.switches > script.switches:
                 faults.append(f"{title}, {script.name}: {item.switches} switches, {script.switches} are allowed")
-        if total(found[title]).usd > total(found[title + PER_TURN]).usd:
-            faults.append(f"{title}: dearer than without sessions")
+    with_usd = sum(total(found[title]).usd for title in OURS)
+    without_usd = sum(total(found[title + PER_TURN]).usd for title in OURS)
+    if with_usd >= without_usd:
+        faults.append(f"over all preferences {with_usd:.3f} USD with sessions, {without_usd:.3f} without")
     return faults
 
 
 def beaten(found: Results) -> list[str]:
-    """Contenders that none of ours beats. Unlike the rules this depends on what the models of the day can do."""
-    least = total(found[CHEAPEST]).usd
-    others = [title + PER_TURN for title in OURS] + [title for title in LITELLM.values() if title in found]
-    return [
-        f"none is cheaper than {title} at equal or better predicted quality"
-        for title in others
-        if not any(_beats(total(found[own]), total(found[title]), least) for own in OURS)
-    ]
+    """Contenders that none of ours beats over the conversations which they serve without a fault: turns that cannot be
+    served cost nothing. Unlike the rules this depends on what the models of the day can do."""
+    faults = []
+    for title in [title + PER_TURN for title in OURS] + [title for title in LITELLM.values() if title in found]:
+        served = [at for at, item in enumerate(found[title]) if not item.infeasible]
+        own = [total([found[name][at] for at in served]) for name in OURS]
+        theirs, least = (total([found[name][at] for at in served]) for name in (title, CHEAPEST))
+        if not any(_beats(mine, theirs, least.usd) for mine in own):
+            faults.append(f"none is cheaper than {title} at equal or better predicted quality")
+    return faults
 
 
 def _beats(mine: Verdict, theirs: Verdict, least_usd: float) -> bool:
