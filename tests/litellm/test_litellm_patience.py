@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import litellm
@@ -133,21 +134,21 @@ def chunk(**delta: Any) -> ModelResponseStream:
 
 
 @pytest.mark.parametrize(
-    ("piece", "silent"),
+    ("made", "silent"),  # when the test runs: LiteLLM's first object warns of its own models
     [
-        (chunk(role="assistant", content=""), True),
-        (chunk(role="assistant", content="The"), False),
-        (chunk(content="", reasoning_content="Hm"), False),
-        (chunk(content=None, finish_reason="stop"), False),
-        (b'event: message_start\ndata: {"type": "message_start"}\n\n', True),
-        ('data: {"choices": [{"delta": {"content": "x"}}]}\n\n', False),
-        (litellm.ModelResponse(), False),
-        ({"anything": "else"}, False),
+        (lambda: chunk(role="assistant", content=""), True),
+        (lambda: chunk(role="assistant", content="The"), False),
+        (lambda: chunk(content="", reasoning_content="Hm"), False),
+        (lambda: chunk(content=None, finish_reason="stop"), False),
+        (lambda: b'event: message_start\ndata: {"type": "message_start"}\n\n', True),
+        (lambda: 'data: {"choices": [{"delta": {"content": "x"}}]}\n\n', False),
+        (litellm.ModelResponse, False),
+        (lambda: {"anything": "else"}, False),
     ],
 )
-def test_what_says_something(piece: Any, silent: bool) -> None:
+def test_what_says_something(made: Callable[[], Any], silent: bool) -> None:
     """A role, a ping and an announcement are no sign of life; whatever is not known to be one of these is."""
-    assert says_nothing(piece) is silent
+    assert says_nothing(made()) is silent
 
 
 # --- retries
