@@ -1,4 +1,4 @@
-"""``ofox tune`` with a few hundred labels, measured on the rest of the set."""
+"""``ofox tune`` with a few hundred labels, and what knowing the kind of task is worth, on the rest of a set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.quality import metrics
 from benchmarks.quality.metrics import Floats
 from benchmarks.quality.report import Contest
-from ofox_middleware.difficulty import DifficultyModel
+from ofox_middleware.difficulty import DifficultyModel, softmax
 from ofox_middleware.tune import tune
 from ofox_middleware.types import Signals
 
@@ -30,8 +30,8 @@ def routing_score(model: DifficultyModel, prompts: list[str], weak: str, strong:
 
 def tuned(of: Contest, labels: int = 500, *, seed: int = 0, limit: int | None = None) -> tuple[float, float] | None:
     """APGR before and after on the rows that were not labelled; ``None`` when tuning refused to write."""
-    order = sorted(range(len(of.rows)), key=lambda i: hashlib.sha256(f"{seed}:{of.rows[i].id}".encode()).digest())
-    fit, rest = order[:labels], order[labels:][:limit]
+    fit, rest = _split(of, labels, seed)
+    rest = rest[:limit]
     rows = [
         {"request": of.rows[i].prompt, "model": model, "score": float(score[i])}
         for i in fit
@@ -46,3 +46,27 @@ def tuned(of: Contest, labels: int = 500, *, seed: int = 0, limit: int | None = 
     at = np.array(rest)
     before = metrics.apgr(of.scores["Ofox"][at], of.weak_score[at], of.strong_score[at])
     return before, metrics.apgr(score, of.weak_score[at], of.strong_score[at])
+
+
+def kinds_are_worth(of: Contest, model: DifficultyModel, labels: int = 500, *, seed: int = 0) -> tuple[float, float]:
+    """APGR on the rest of the set when the mean gain of each kind is known from labelled requests.
+
+    Returns:
+        with the kinds that the shipped weights predict from the text, and with the set's own task labels.
+    """
+    fit, rest = _split(of, labels, seed)
+    gain = of.strong_score - of.weak_score
+    mix = np.array([softmax(model.kinds(model.read(row.prompt))) for row in of.rows])
+    system = mix[fit].T @ mix[fit] + 2.0 * np.eye(mix.shape[1])
+    weights = np.linalg.solve(system, mix[fit].T @ (gain[fit] - gain[fit].mean()))
+    tasks = np.array([row.domain for row in of.rows])
+    known = np.array([gain[fit][tasks[fit] == task].sum() / (3 + (tasks[fit] == task).sum()) for task in tasks[rest]])
+    weak, strong = of.weak_score[rest], of.strong_score[rest]
+    return metrics.apgr(mix[rest] @ weights, weak, strong), metrics.apgr(known, weak, strong)
+
+
+def _split(of: Contest, labels: int, seed: int) -> tuple[list[int], list[int]]:
+    """Labelled rows, never more than half of the set, and the rest."""
+    order = sorted(range(len(of.rows)), key=lambda i: hashlib.sha256(f"{seed}:{of.rows[i].id}".encode()).digest())
+    labels = min(labels, len(order) // 2)
+    return order[:labels], order[labels:]
