@@ -30,7 +30,7 @@ LEVEL_SCALE = 1.5
 TEXT_DOMAINS = ("code", "math", "knowledge", "reasoning", "writing_chat", "multilingual", "tools_agentic")
 """The domains a text can speak for; ``vision`` follows from an image in the request."""
 
-KEYWORDS_FULL = 1.2
+KEYWORDS_FULL = 1.35
 """Logits that the keywords of a text count in full; no stuffing of them adds more than half a logit beyond."""
 
 REMEMBERED = 1024

@@ -1,13 +1,13 @@
 """``ofox tune``: fits difficulty and abilities to an operator's own outcomes, in plain Python.
 
-A part of the requests is held out, and nothing is written unless it is predicted better than before.
+Parts of the requests are held out in turn, and nothing is written unless they are predicted better than before.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import msgspec
 from ofox_middleware import signals
 from ofox_middleware.difficulty import DifficultyModel
 from ofox_middleware.tune_fit import Item, fit, weights_of
-from ofox_middleware.tune_quality import Quality, quality, untuned
+from ofox_middleware.tune_quality import Chance, Quality, quality, untuned
 from ofox_middleware.types import Signals, Surface
 
 MIN_REQUESTS = 100
@@ -26,14 +26,19 @@ MIN_REQUESTS = 100
 MIN_GAIN = 0.002
 """How much the held-out log-loss must fall, in nats per label, before anything is written."""
 
-HELD_OUT = 0.3
+CLEARLY = 0.01
+"""How much more than a stronger ridge a weaker one must lower it."""
+
+PARTS = 4
+"""Parts of the requests that are held out in turn."""
+
 MAX_ROWS = 200_000
 RIDGES = (400.0, 40.0, 4.0)
 """Strengths of the regressions that are tried, in labels: the first suits a few hundred labels of mixed requests, the
 last labels that follow the text closely. Chosen on the training sets of ``benchmarks/quality``, never on a test set."""
 
 TRIED_ON = 4000
-"""Requests at most on which a strength is chosen."""
+"""Requests at most that are held out in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +47,8 @@ class TuneReport:
 
     Attributes:
         labels, requests, models: what was read.
-        held_out: requests that were kept apart to judge.
-        before, after: on the held-out requests; ``before`` already has overall abilities and a slope fitted.
+        held_out: requests that were judged, each by what was fitted without it.
+        before, after: on these; ``before`` already has overall abilities and a slope fitted.
         written: the weights file, ``None`` when nothing was written.
         reason: why nothing was written, ``""`` when something was.
     """
@@ -106,12 +111,10 @@ def tune(
     if refusal:
         return _with(report, reason=refusal)
     ordered = sorted(items, key=lambda item: hashlib.blake2b(f"{seed}:{item.key}".encode(), digest_size=8).digest())
-    cut = max(1, int(len(ordered) * HELD_OUT))
-    held, kept = ordered[:cut], ordered[cut:]
-    before = quality(untuned(kept, models), held)
-    strength = _strength(kept, models)
-    after = quality(fit(kept, models, strength).chance, held)
-    report = _with(report, held_out=len(held), before=before, after=after)
+    tried = ordered[:TRIED_ON]
+    before = _validated(tried, lambda part: untuned(part, models))
+    strength, after = _strength(tried, models)
+    report = _with(report, held_out=len(tried), before=before, after=after)
     if after.log_loss > before.log_loss - MIN_GAIN:
         return _with(report, reason="the held-out requests are not predicted better than before")
     about = {"labels": report.labels, "requests": report.requests, "models": list(report.models)}
@@ -164,13 +167,21 @@ def _item(key: str, read: Signals, labels: dict[str, float], base: DifficultyMod
     return Item(key, base.classify(read).logit, inputs, tuple(labels.items()))
 
 
-def _strength(items: Sequence[Item], models: Sequence[str]) -> float:
-    """The ridge that predicts a part of ``items`` best from the rest of them."""
-    items = items[:TRIED_ON]
-    cut = max(1, int(len(items) * HELD_OUT))
-    unseen, fitted = items[:cut], items[cut:]
+def _strength(items: Sequence[Item], models: Sequence[str]) -> tuple[float, Quality]:
+    """The ridge to fit with, and what it gets: the strongest, unless a weaker one is clearly better."""
+    strength, best = RIDGES[0], _validated(items, lambda part: fit(part, models, RIDGES[0]).chance)
+    for weaker in RIDGES[1:]:
+        found = _validated(items, lambda part, at=weaker: fit(part, models, at).chance)  # type: ignore[misc]
+        if found.log_loss < best.log_loss - CLEARLY:
+            strength, best = weaker, found
+    return strength, best
 
-    def loss(strength: float) -> float:
-        return quality(fit(fitted, models, strength).chance, unseen).log_loss
 
-    return min(RIDGES, key=loss)
+def _validated(items: Sequence[Item], learn: Callable[[Sequence[Item]], Chance]) -> Quality:
+    """How well each of some parts of ``items`` is predicted by what was learned from the others."""
+    parts = [items[at::PARTS] for at in range(PARTS)]
+    chances: dict[str, Chance] = {}
+    for part in parts:
+        chance = learn([item for other in parts if other is not part for item in other])
+        chances.update((item.key, chance) for item in part)
+    return quality(lambda item, model: chances[item.key](item, model), items)

@@ -17,7 +17,7 @@ from ofox_middleware.features import FEATURES
 from ofox_middleware.regress import apart, classes, dot, ridge
 from ofox_middleware.types import DOMAINS
 
-CONTRAST = 6.0
+CONTRAST = 3.0
 """How much more a difference between models counts than their mean when requests are put into classes. Chosen on the
 training sets of ``benchmarks/quality``, never on a test set."""
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from ofox_middleware.tune_fit import Item, sigmoid
 
+Chance = Callable[[Item, str], float]
+"""The probability that a model answers a request well."""
+
 SLOPES = (0.0, 0.15, 0.3, 0.5, 0.75, 1.0)
 """How much the difficulty as judged before may matter to an operator's outcomes."""
 
@@ -27,7 +30,7 @@ class Quality:
     apgr: float | None
 
 
-def quality(chance: Callable[[Item, str], float], items: Sequence[Item]) -> Quality:
+def quality(chance: Chance, items: Sequence[Item]) -> Quality:
     """How well ``chance`` predicts the labels of ``items``."""
     total, count = 0.0, 0
     for item in items:
@@ -38,10 +41,10 @@ def quality(chance: Callable[[Item, str], float], items: Sequence[Item]) -> Qual
     return Quality(total / max(1, count), _apgr(chance, items))
 
 
-def untuned(items: Sequence[Item], models: Sequence[str]) -> Callable[[Item, str], float]:
+def untuned(items: Sequence[Item], models: Sequence[str]) -> Chance:
     """What the difficulties as judged before can do: one ability per model, and one slope for how much they matter."""
 
-    def at(slope: float) -> Callable[[Item, str], float]:
+    def at(slope: float) -> Chance:
         overall = {name: _overall(items, name, slope) for name in models}
         return lambda item, model: sigmoid(overall[model] - slope * item.logit)
 
@@ -62,7 +65,7 @@ def _overall(items: Sequence[Item], model: str, slope: float) -> float:
     return (low + high) / 2
 
 
-def _apgr(chance: Callable[[Item, str], float], items: Sequence[Item]) -> float | None:
+def _apgr(chance: Chance, items: Sequence[Item]) -> float | None:
     """RouteLLM's measure on the pair of models that share most requests (Ong et al. 2024, section 3)."""
     together = Counter(
         (a, b) for item in items for a, _ in item.labels for b, _ in item.labels if a < b

@@ -51,10 +51,10 @@ class Recipe:
     words: bool = False
     pairs: bool = False
     kinds: bool = False
-    prior: float = 0.5
+    prior: float = 1.0
     signs: bool = True
     offsets: bool = True
-    ridge: float = 1000.0
+    ridge: float = 3000.0
     word_ridge: float = 3.0
     tier_weight: float = 1.0
     outcome_weight: float = 0.0

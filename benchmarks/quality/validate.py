@@ -25,9 +25,9 @@ FOLDS = 4
 
 RECIPES: dict[str, Recipe] = {
     "what ships: tiers, prior, signs": Recipe(),
-    "ships, with the whole prior": Recipe(prior=1.0),
-    "ships, with the whole prior and ridge 3,000": Recipe(prior=1.0, ridge=3000.0),
-    "ships, with a fifth of the ridge": Recipe(ridge=200.0),
+    "ships, a third of the ridge": Recipe(ridge=1000.0),
+    "ships, a third of the ridge and half of the prior": Recipe(ridge=1000.0, prior=0.5),
+    "ships, a fifteenth of the ridge and half of the prior": Recipe(ridge=200.0, prior=0.5),
     "ships, without the prior": Recipe(prior=0.0),
     "ships, without known signs": Recipe(signs=False),
     "ships, with the kind of task": Recipe(kinds=True),
