@@ -44,6 +44,10 @@ async def route(
             raise proxy.Refusal(
                 InvalidRequest("`auto` is one model; it cannot stand in a list of several.", param="model")
             )
+        try:
+            await proxy.check_address(data, key, brain.settings.auto_models)
+        except OfoxError as error:
+            raise proxy.Refusal(error) from None
         return data
     try:
         decision, dry = await _decide(brain, data, key, call_type, candidates=candidates, config=config)
@@ -109,6 +113,10 @@ async def _rewrite(
             data["fallbacks"] = routed.fallbacks = fallback_entries(decision, names[1:], free, brain.health)
             settled = frozenset({"fallbacks"})
     data.update(await proxy.narrowed_fallbacks(data, key, settled=settled))
+    extra = data.get("extra_body")
+    if isinstance(extra, Mapping):
+        # LiteLLM lays this over what it sends, the name of the model included.
+        data["extra_body"] = {name: extra[name] for name in extra if name not in {"model", "model_routing_config"}}
     _, bucket = get_or_create_metadata_bucket(data)
     # LiteLLM writes the name that the client sent into every answer unless this is set; then we write the pool's name.
     raw_name = optional("RETURN_RAW_MODEL_NAME_METADATA_KEY")

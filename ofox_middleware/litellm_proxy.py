@@ -6,8 +6,10 @@ Imported at the first request inside a proxy, never by SDK users, who need not h
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import litellm
 from litellm.proxy import proxy_server
@@ -22,6 +24,11 @@ from ofox_middleware.litellm_limits import OverBudget, OverLimit, RateLimits, ha
 from ofox_middleware.litellm_private import optional
 from ofox_middleware.types import Decision, ModelFacts, Surface
 
+_NAMES_MODEL: Final = re.compile(r"[?&]model=|/(?:engines|deployments)/")
+# A name may hold slashes itself.
+_IN_PATH: Final = re.compile(
+    r"/(?:engines|deployments)/(.+?)/(?:(?:chat/)?completions|embeddings|images|audio|responses)"
+)
 FALLBACKS: Final = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 
 
@@ -112,6 +119,30 @@ async def allowed(
     return free
 
 
+async def check_address(data: Mapping[str, Any], key: UserAPIKeyAuth, auto_models: Sequence[str]) -> None:
+    """Refuses a model that the address names (``?model=``, ``/engines/NAME``, ``/deployments/NAME``) and the key may
+    not use.
+
+    LiteLLM serves the name in the address, but behind a custom auth it checks the one in the body, where `auto`, or any
+    other name that the key may use, then opens every model.
+
+    Raises:
+        NotAllowed: the key may not use it.
+    """
+    address = (data.get("proxy_server_request") or {}).get("url")
+    if not isinstance(address, str) or not _NAMES_MODEL.search(address):
+        return
+    parts = urlsplit(address)
+    named = [*parse_qs(parts.query).get("model", []), *(unquote(name) for name in _IN_PATH.findall(parts.path))]
+    asked = [name for name in named if name not in auto_models]
+    if not asked:
+        return
+    grants = await Grants.of(key)
+    for name in asked:
+        if not await grants.allow(name):
+            raise NotAllowed("Your key may not use the model that the address names.", param="model")
+
+
 async def first_allowed(key: UserAPIKeyAuth, auto_models: Sequence[str]) -> str | None:
     """The first group of the proxy that this key may call, found without a decision of ours, which may be broken."""
     llm_router = proxy_server.llm_router
@@ -146,9 +177,9 @@ async def narrowed_fallbacks(
 ) -> dict[str, list[Any]]:
     """The fallback lists of the request, or else of the operator, without what this key may not call.
 
-    LiteLLM checks the caller's own lists against the key alone, and the operator's not at all unless
-    ``enforce_fallback_model_access`` is on. A request that we route must not reach by them what it could not reach by
-    its name.
+    LiteLLM checks the caller's own lists against the key alone, and the operator's (those of a key or team come as
+    ``router_settings_override``) not at all unless ``enforce_fallback_model_access`` is on. A request that we route
+    must not reach by them what it could not reach by its name.
 
     Args:
         settled: lists that need no look.
@@ -159,8 +190,13 @@ async def narrowed_fallbacks(
     llm_router = proxy_server.llm_router
     grants: Grants | None = None
     narrowed: dict[str, list[Any]] = {}
+    override = data.get("router_settings_override")
     for setting in FALLBACKS:
-        stated = data[setting] if data.get(setting) is not None else getattr(llm_router, setting, None)
+        stated = data.get(setting)
+        if stated is None and isinstance(override, Mapping):
+            stated = override.get(setting)
+        if stated is None:
+            stated = getattr(llm_router, setting, None)
         if not stated or setting in settled:
             continue
         grants = grants or await Grants.of(key)

@@ -144,6 +144,32 @@ def test_fallbacks_stay_within_the_grants(proxy: Proxy, upstream: Upstream) -> N
         {"metadata": {"pre_routing_selected_model": "dear"}},
         {"specific_deployment": True},
         {"router_settings_override": {"fallbacks": [{"cheap": ["dear"]}]}},
+        {"router_settings_override": {"model_group_alias": {"cheap": "dear"}}},
+        {"fallbacks": "dear"},
+        {"fallbacks": {"cheap": ["dear"]}},
+        {"fallbacks": [["dear"], {"*": ["dear"]}, {"cheap": "dear"}]},
+        {"default_fallbacks": ["dear"]},
+        {"model_group_alias": {"cheap": "dear"}},
+        {"model_list": [{"model_name": "cheap", "litellm_params": {"model": "openai/prov-dear"}}]},
+        {"litellm_params": {"model": "openai/prov-dear"}},
+        {"model": ["auto", "dear"]},
+        {"model": ["dear"]},
+        {"model": {"auto": "dear"}},
+        {"model": "auto,cheap,dear"},
+        {"model": "auto", "fastest_response": True, "models": ["dear"]},
+        {"extra_body": {"model": "dear"}},
+        {"extra_body": {"model": "dear", **routing(models=["dear"])}},
+        {"metadata": routing(models=["dear"])},
+        {"metadata": {"routing_decision": {"model": "dear"}, "model_group": "dear", "deployment": "openai/prov-dear"}},
+        {"litellm_metadata": {**routing(models=["dear"]), "user_api_key_auth": {"models": []}}},
+        {"user_api_key_dict": {"models": []}, "user_api_key_models": ["dear"]},
+        routing(models=["cheap", "dear"], session_id="s", exclude=["cheap"]),
+        {"model_routing_config": [{"models": ["dear"]}]},
+        {"model_routing_config": '{"models": ["dear"]}'},
+        {"model_routing_config": {"models": {"dear": 1}}},
+        {"model_routing_config": {"models": ["auto"]}},
+        {"previous_response_id": "dear"},
+        {"tags": ["dear"], "metadata": {"tags": ["dear"]}},
     ],
 )
 @pytest.mark.parametrize("fail", [False, True])
@@ -184,3 +210,99 @@ def test_a_model_named_in_the_url_is_routed_with_the_same_grants(proxy: Proxy, u
     answer = proxy.post(path, chat(model="cheap"), key="sk-auto-cheap")
     assert answer.status_code == 200
     assert reached(upstream) == {"prov-cheap"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/openai/deployments/auto/chat/completions",
+        "/openai/deployments/dear/chat/completions",
+        "/engines/dear/chat/completions",
+        "/v1/chat/completions?model=dear",
+        "/v1/chat/completions?model=auto&model=dear",
+        "/v1/chat/completions?model=id-dear",
+        "/v1/chat/completions?fallbacks=dear",
+        "/v1/chat/completions?model_routing_config=%7B%22models%22%3A%5B%22dear%22%5D%7D",
+        "/openai/deployments/auto/chat/completions?model=dear",
+        "/engines/auto%2Cdear/chat/completions",
+    ],
+)
+@pytest.mark.parametrize("named", ["auto", "cheap", "dear", None])
+def test_no_url_leads_to_a_forbidden_model(proxy: Proxy, upstream: Upstream, path: str, named: str | None) -> None:
+    """Whatever path and query say, and whatever the body says beside them."""
+    body = {name: value for name, value in chat(model=named).items() if value is not None}
+    proxy.post(path, body, key="sk-auto-cheap")
+    assert reached(upstream) <= {"prov-cheap"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-litellm-model": "dear"},
+        {"x-litellm-model-id": "id-dear"},
+        {"x-litellm-model-group": "dear"},
+        {"x-litellm-tags": "dear"},
+        {"x-litellm-num-retries": "3"},
+        {"x-litellm-agent-id": "dear"},
+        {"x-litellm-team-id": "t-unbounded"},
+        {"x-litellm-session-id": "of-somebody-else"},
+        {"x-litellm-spend-logs-metadata": '{"ofox": {"model": "dear"}}'},
+        {"x-litellm-disable-callbacks": "OfoxLogger,ofox,ofox_middleware.litellm_plugin.ofox"},
+        {"x-ofox-model": "dear"},
+        {"x-ofox-dry-run": "false"},
+    ],
+)
+@pytest.mark.parametrize("fail", [False, True])
+def test_no_header_leads_to_a_forbidden_model(
+    proxy: Proxy, upstream: Upstream, headers: dict[str, str], fail: bool
+) -> None:
+    """LiteLLM's request headers and ours, with the allowed model well and failing."""
+    if fail:
+        upstream.behave("prov-cheap", status=500)
+    proxy.post("/v1/chat/completions", chat(**routing(preference="quality")), key="sk-auto-cheap", headers=headers)
+    assert reached(upstream) <= {"prov-cheap"}
+
+
+SURFACES: dict[str, dict[str, Any]] = {
+    "/v1/completions": {"prompt": HARD},
+    "/v1/responses": {"input": HARD},
+    "/v1/messages": {"messages": [{"role": "user", "content": HARD}], "max_tokens": 50},
+}
+
+
+@pytest.mark.parametrize("path", SURFACES)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        routing(models=["*"], preference="quality"),
+        routing(models=["dear"]),
+        {"fallbacks": ["dear"]},
+        {"fallbacks": [{"cheap": ["dear"]}], "context_window_fallbacks": [{"cheap": ["dear"]}]},
+        {"extra_body": {"model": "dear"}},
+        {"litellm_metadata": {"model_group": "dear", **routing(models=["dear"])}},
+        {"metadata": {"model_group": "dear"}, "previous_response_id": "resp_dear"},
+        {"model": "auto,dear"},
+        {"model": ["auto", "dear"]},
+    ],
+)
+@pytest.mark.parametrize("fail", [False, True])
+def test_every_surface_holds_the_bounds(
+    proxy: Proxy, upstream: Upstream, path: str, fields: dict[str, Any], fail: bool
+) -> None:
+    """Text, responses and messages, streamed when the allowed model fails."""
+    if fail:
+        upstream.behave("prov-cheap", status=500)
+    proxy.post(path, {"model": "auto", **SURFACES[path], "stream": fail, **fields}, key="sk-auto-cheap")
+    assert reached(upstream) <= {"prov-cheap"}
+
+
+@pytest.mark.parametrize("named", ["cheap", "auto"])
+def test_a_route_of_their_own_is_no_way_around(proxy: Proxy, upstream: Upstream, named: str) -> None:
+    """A caller cannot bring deployments: LiteLLM refuses them, with `auto` as with a name."""
+    deployment = {"model": "openai/prov-dear", "api_base": f"{upstream.base_url}/v1", "api_key": "sk-mine"}
+    listed = {"model_list": [{"model_name": "cheap", "litellm_params": deployment}]}
+    for fields in ({"user_config": listed}, deployment | {"model": named}):
+        answer = proxy.post("/v1/chat/completions", {**chat(), "model": named, **fields}, key="sk-auto-cheap")
+        assert answer.status_code >= 400
+    assert reached(upstream) <= {"prov-cheap"}

@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.proxy, pytest.mark.xdist_group("database")]
 
 MASTER_KEY = "sk-master-of-the-database-tests-0123456789"
 HARD = "Prove the spectral theorem for unbounded normal operators, with all lemmas."
+TOO_LONG = "This model's maximum context length is 10 tokens. However, your messages resulted in 20 tokens."
 ALLOWED = ["auto", "cheap"]
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": HARD}]},
@@ -118,6 +119,13 @@ def organisation(office: Office) -> str:
     return name
 
 
+def by_key_with_settings_of_its_own(office: Office) -> Caller:
+    """A key whose own `router_settings` lead further; LiteLLM applies them without a look at its grants."""
+    trap = [{"cheap": ["dear"]}]
+    own = {"fallbacks": trap, "context_window_fallbacks": trap}
+    return Caller(office.key(models=ALLOWED, router_settings=own))
+
+
 def by_access_group(office: Office) -> Caller:
     return Caller(office.key(models=["auto", "small"]))
 
@@ -131,6 +139,7 @@ LEVELS: dict[str, Callable[[Office], Caller]] = {
     "organisation": by_organisation,
     "organisation of the team": by_organisation_of_the_team,
     "access group": by_access_group,
+    "key with settings of its own": by_key_with_settings_of_its_own,
 }
 
 
@@ -151,6 +160,14 @@ def _proxy(provider: Upstream, folder: Path, database: Database, environment: di
     for deployment in settings["model_list"]:
         if deployment["model_name"] == "cheap":
             deployment["model_info"]["access_groups"] = ["small"]
+    # An operator's traps: fallbacks of every kind to a model that the callers here may not use.
+    trap = [{group: ["dear"]} for group in ("cheap", "mid")]
+    settings["router_settings"] |= {
+        "fallbacks": trap,
+        "context_window_fallbacks": trap,
+        "content_policy_fallbacks": trap,
+        "default_fallbacks": ["dear"],
+    }
     # Migrations are the operator's matter; the tables are there.
     settings["general_settings"] = {
         "master_key": MASTER_KEY,
@@ -199,6 +216,23 @@ def test_no_fallback_leaves_the_bounds(office: Office, upstream: Upstream, level
     for fields in ({}, {"fallbacks": ["dear"]}, {"fallbacks": [{"cheap": ["dear"]}]}):
         assert ask(office, office.caller(level), path, **fields).status_code >= 400
     assert reached(upstream) <= {"prov-cheap"}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_no_fallback_of_the_operators_for_one_kind_of_error_leaves_the_bounds(
+    office: Office, upstream: Upstream, level: str
+) -> None:
+    """A prompt that is too long for the allowed model goes to no other by `context_window_fallbacks`."""
+    upstream.behave("prov-cheap", status=400, message=TOO_LONG)
+    assert ask(office, office.caller(level)).status_code >= 400
+    assert reached(upstream) <= {"prov-cheap"}
+
+
+def test_the_operators_fallbacks_are_real(office: Office, upstream: Upstream) -> None:
+    """An unbounded key that names the model itself does fall into them."""
+    upstream.behave("prov-cheap", status=400, message=TOO_LONG)
+    ask(office, Caller(office.key()), model="cheap")
+    assert reached(upstream) == {"prov-cheap", "prov-dear"}
 
 
 @pytest.mark.parametrize("level", LEVELS)
