@@ -166,3 +166,19 @@ def test_other_media_count_by_their_size_when_it_is_known() -> None:
 def test_linked_media_have_a_default(need: str) -> None:
     """A link or an id tells no size; a documented default stands in."""
     assert media_tokens(need) > 500
+
+
+@pytest.mark.parametrize(
+    ("text", "dearer"),
+    [
+        ("Il comune di Bologna ha deciso che il nuovo piano della mobilità non parte prima di marzo. ", True),
+        ("Het is een vraag van velen, maar niet voor de gemeente die een plan van aanpak heeft. ", True),
+        ("Nie wiem, czy to jest dobry pomysł, ale się z tym zgadzam, bo jest tani. ", True),
+        ("The council has decided that the new plan is not to start before March, and that is final. ", False),
+        ("La empresa no puede abrir la sede antes de marzo, y el plan queda para otro momento. ", False),
+    ],
+)
+def test_languages_that_are_split_more(text: str, dearer: bool) -> None:
+    """Languages told by their small words cost more than their letters say; English and Spanish do not."""
+    plain = "".join("x" if char.isalpha() else char for char in text)
+    assert (estimate([text * 4]) > 1.08 * estimate([plain * 4])) == dearer
