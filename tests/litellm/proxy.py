@@ -75,13 +75,13 @@ def environment(**extra: str) -> dict[str, str]:
     }
 
 
-def spawn(config: Path, port: int, log: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Starts the proxy's process without waiting for it."""
+def spawn(config: Path, port: int, log: Path, env: Mapping[str, str], *more: str) -> subprocess.Popen[bytes]:
+    """Starts the proxy's process without waiting for it. ``more``: further arguments of the ``litellm`` command."""
     runner = [str(HERE / "beside" / "run_litellm.py")]
     if "coverage" in sys.modules and sys.modules["coverage"].Coverage.current() is not None:
         data = os.environ.get("COVERAGE_FILE", str(ROOT / ".coverage"))
         runner = ["-m", "coverage", "run", "-p", f"--rcfile={ROOT / 'pyproject.toml'}", f"--data-file={data}", *runner]
-    command = [sys.executable, *runner, "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
+    command = [sys.executable, *runner, "--config", str(config), "--port", str(port), "--host", "127.0.0.1", *more]
     with log.open("wb") as out:
         return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=dict(env), cwd=config.parent)
 
