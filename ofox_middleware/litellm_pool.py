@@ -4,14 +4,38 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ofox_middleware import litellm_facts
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.types import ModelFacts
+
+MOST_KINDS: Final = 1_024
+_DEPLOYMENTS_LIMITS: Final = ("default_api_key_rpm_limit", "default_api_key_tpm_limit")
+
+
+class Candidates(dict[str, tuple[ModelFacts, str | None]]):
+    """Facts by name, each with the team that alone may use the model; made anew when anything of the router changes.
+
+    Attributes:
+        verdicts: names of groups that a kind of key (:func:`~ofox_middleware.litellm_memory.kind_of`) may call.
+        limited: whether a deployment limits every key's requests or tokens by itself.
+    """
+
+    def __init__(self, facts: Mapping[str, tuple[ModelFacts, str | None]], model_list: list[Any]) -> None:
+        super().__init__(facts)
+        self.verdicts: dict[Hashable, frozenset[str]] = {}
+        params = [entry.get("litellm_params") or {} for entry in model_list]
+        self.limited = any(each.get(name) is not None for each in params for name in _DEPLOYMENTS_LIMITS)
+
+    def remember(self, kind: Hashable, names: frozenset[str]) -> None:
+        """Keeps a verdict, until the router changes or there are too many."""
+        if len(self.verdicts) >= MOST_KINDS:
+            self.verdicts.clear()
+        self.verdicts[kind] = names
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +43,7 @@ class _Built:
     router: Callable[[], Any]
     model_list: list[Any]
     settings: Settings
-    pool: dict[str, tuple[ModelFacts, str | None]]
+    pool: Candidates
 
     def holds(self, router: Any, settings: Settings) -> bool:
         """Whether nothing has changed since."""
@@ -48,13 +72,16 @@ class Pool:
         """The router of this moment, ``None`` when there is none."""
         return self._find()
 
-    def facts(self, brain: SmartRouter) -> dict[str, tuple[ModelFacts, str | None]]:
-        """Facts by name, each with the team that alone may use the model."""
+    def facts(self, brain: SmartRouter) -> Candidates:
+        """The candidates of this moment."""
         router = self._find()
         if router is None:
-            return {}
+            return Candidates({}, [])
         if self._built is None or not self._built.holds(router, brain.settings):
-            self._built = _Built(weakref.ref(router), list(router.model_list), brain.settings, _build(brain, router))
+            entries = list(router.model_list)
+            self._built = _Built(
+                weakref.ref(router), entries, brain.settings, Candidates(_build(brain, router), entries)
+            )
         return self._built.pool
 
     def by_group(self, brain: SmartRouter, group: str, deployment: str | None = None) -> ModelFacts | None:

@@ -21,6 +21,8 @@ from starlette.responses import JSONResponse, Response
 from ofox_middleware.errors import NotAllowed, OfoxError
 from ofox_middleware.litellm_access import Grants
 from ofox_middleware.litellm_limits import OverBudget, OverLimit, RateLimits, has_budgets, within_budget
+from ofox_middleware.litellm_memory import kind_of, may_be_limited
+from ofox_middleware.litellm_pool import Candidates
 from ofox_middleware.litellm_private import optional
 from ofox_middleware.types import Decision, ModelFacts, Surface
 
@@ -101,9 +103,8 @@ async def allowed(
         OverBudget: nothing is left that a budget for a single model does not forbid.
         OverLimit: nothing is left that a rate limit for a single model does not forbid.
     """
-    grants = await Grants.of(key)
     mine = [facts for facts, team in pool.values() if team is None or team == key.team_id]
-    kept = [facts for facts in mine if await grants.allow(facts.model)]
+    kept = await _granted(mine, pool, key)
     if not kept:
         if mine:
             raise NotAllowed("Your key may use none of the models that `auto` chooses from.", param="model")
@@ -112,6 +113,8 @@ async def allowed(
         kept = [facts for facts in kept if await within_budget(key, facts.model)]
         if not kept:
             raise OverBudget
+    if not may_be_limited(key, pool):
+        return kept
     limits = RateLimits(key, data, call_type)
     free = [facts for facts in kept if await limits.allow(facts.model)]
     if not free:
@@ -141,6 +144,19 @@ async def check_address(data: Mapping[str, Any], key: UserAPIKeyAuth, auto_model
     for name in asked:
         if not await grants.allow(name):
             raise NotAllowed("Your key may not use the model that the address names.", param="model")
+
+
+async def _granted(
+    mine: list[ModelFacts], pool: Mapping[str, tuple[ModelFacts, str | None]], key: UserAPIKeyAuth
+) -> list[ModelFacts]:
+    kind = kind_of(key) if isinstance(pool, Candidates) else None
+    if kind is not None and isinstance(pool, Candidates) and (names := pool.verdicts.get(kind)) is not None:
+        return [facts for facts in mine if facts.model in names]
+    grants = await Grants.of(key)
+    kept = [facts for facts in mine if await grants.allow(facts.model)]
+    if kind is not None and isinstance(pool, Candidates):
+        pool.remember(kind, frozenset(facts.model for facts in kept))
+    return kept
 
 
 async def first_allowed(key: UserAPIKeyAuth, auto_models: Sequence[str]) -> str | None:

@@ -2,4 +2,5 @@
 
 from litellm import run_server
 
-run_server()
+if __name__ == "__main__":  # the workers of a proxy with several import this file
+    run_server()
