@@ -87,16 +87,17 @@ def seen(demo: tuple[Demo, str], browser: Any) -> Iterator[Seen]:
     assert watched.wrong == []
 
 
-def test_an_easy_and_a_hard_prompt_go_to_different_models(seen: Seen) -> None:
+def test_an_easy_and_a_hard_prompt_go_to_different_models(seen: Seen, demo: tuple[Demo, str]) -> None:
     """From the demo's two buttons: the easy question went to a cheaper model than the hard proof, and one sees why."""
     page = seen.page
     page.get_by_role("button", name="Easy question", exact=True).click()
     easy = seen.text(".decisions li", "easy question")
     page.get_by_role("button", name="Hard proof", exact=True).click()
     hard = seen.text(".decisions li", "hard proof")
-    strong = {"north/titan", "river/oracle", "gust/coder", "north/swift"}
-    assert easy.locator(".who").inner_text() in {"pebble/mini", "river/flash"}
-    assert hard.locator(".who").inner_text().split(" ")[-1] in strong
+    price = {name: model.card.output_cost_per_token or 0.0 for name, model in demo[0].simulation.models.items()}
+    # On a machine that stalls, a model may have been silent for too long and the next one have answered.
+    easy_price, hard_price = (price[item.locator(".who").inner_text().split(" ")[-1]] for item in (easy, hard))
+    assert easy_price < hard_price
     hard.locator(".line").click()
     assert hard.locator(".line").get_attribute("aria-expanded") == "true"
     rows = hard.locator(".candidates tbody tr")
