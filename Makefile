@@ -61,7 +61,8 @@ bench-quality: .venv/ready  ## routing quality on public data, beside the peers
 	$(BIN)/python -m benchmarks.quality
 
 bench-arena: .venv/ready  ## faults, rolling, beside LiteLLM's own routing strategies
-	$(BIN)/python -m benchmarks.arena
+	$(BIN)/python -m benchmarks.arena --seconds 75 --seed 11 12
+	$(BIN)/python -m benchmarks.arena --seconds 75 --seed 11 --redis
 
 soak: .venv/ready  ## half an hour of mixed load: memory, file descriptors, tasks and requests in flight must come back
 	$(BIN)/python -m benchmarks.soak $(ARGS)

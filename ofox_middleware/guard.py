@@ -18,37 +18,52 @@ should not pay for."""
 
 
 LATE_S: Final = 0.1
-"""A timer that fires later than this was held up by the loop itself (seconds)."""
+MOST_EXTRA_S: Final = 10.0
+"""A timer that fires later than this was held up by the loop itself, as by imports at a first request (seconds); how
+much is given for that, unless the time is itself longer."""
+
+STEPS: Final = 8
 
 
 class Countdown:
     """Calls back after ``seconds`` of silence. What the event loop was itself late by does not count as silence: while
-    it is held up, nobody hears an answer that has come. The time is doubled at most.
+    it is held up, nobody hears an answer that has come. It counts in steps, to see that at any time of it.
     """
 
-    __slots__ = ("_due_at", "_expire", "_extra_s", "_handle", "_loop")
+    __slots__ = ("_due_at", "_expire", "_extra_s", "_handle", "_left_s", "_loop", "_step_s")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, expire: Callable[[], object]) -> None:
         self._loop = loop
         self._expire = expire
-        self._extra_s = seconds
-        self._start(seconds)
+        self._extra_s = max(seconds, MOST_EXTRA_S)
+        self._left_s = seconds
+        self._step_s = max(seconds / STEPS, LATE_S)
+        self._start()
 
     def cancel(self) -> None:
         """Ends it."""
         self._handle.cancel()
 
-    def _start(self, seconds: float) -> None:
-        self._due_at = self._loop.time() + seconds
+    def _start(self) -> None:
+        step_s = min(self._left_s, self._step_s)
+        self._left_s -= step_s
+        self._due_at = self._loop.time() + step_s
         self._handle = self._loop.call_at(self._due_at, self._due)
 
     def _due(self) -> None:
-        late_s = min(self._loop.time() - self._due_at, self._extra_s)
+        late_s = self._loop.time() - self._due_at
         if late_s <= LATE_S:
+            self._left_s -= late_s
+        else:
+            late_s = min(late_s, self._extra_s)
+            self._extra_s -= late_s
+            if self._left_s <= 0:
+                # What came meanwhile needs a few turns of the loop to be heard.
+                self._left_s = min(late_s, self._step_s)
+        if self._left_s > 1e-3:
+            self._start()
+        else:
             self._expire()
-            return
-        self._extra_s -= late_s
-        self._start(late_s)
 
 
 class Guard:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ofox_middleware.guard import LATE_S, Countdown
+import pytest
+
+from ofox_middleware.guard import LATE_S, MOST_EXTRA_S, Countdown
 
 
 class Loop:
@@ -37,35 +39,48 @@ def countdown(loop: Loop, seconds: float, fired: list[float]) -> Countdown:
     return Countdown(loop, seconds, lambda: fired.append(loop.now))  # type: ignore[arg-type]
 
 
+def waited(loop: Loop, fired: list[float], late_s: float = 0.0) -> float:
+    """Lets timers fire, each `late_s` late, until the countdown has ended; the seconds that it took."""
+    for _ in range(1_000):
+        if fired:
+            break
+        loop.fire(loop.timers[0][0] + late_s)
+    return fired[0] - 100.0
+
+
 def test_a_loop_in_time_gives_no_more() -> None:
-    """In a loop that is not held up, silence is over when its time is."""
-    loop, fired = Loop(), list[float]()
-    countdown(loop, 2.0, fired)
-    loop.fire(102.0 + LATE_S / 2)
-    assert len(fired) == 1
+    """In a loop that is not held up, silence is over when its time is, whatever its timers' small delays."""
+    for late_s in (0.0, LATE_S / 2):
+        loop, fired = Loop(), list[float]()
+        countdown(loop, 2.0, fired)
+        assert waited(loop, fired, late_s) == pytest.approx(2.0, abs=2 * LATE_S)
 
 
-def test_what_the_loop_was_late_by_is_given_back() -> None:
-    """A loop that was held up for a second gives a second more, in which what came meanwhile is heard."""
+@pytest.mark.parametrize("at", range(8))
+def test_what_the_loop_was_late_by_is_given_back(at: int) -> None:
+    """A loop that is held up for a second, at whatever time of the silence, does not shorten what is heard."""
     loop, fired = Loop(), list[float]()
     countdown(loop, 2.0, fired)
-    loop.fire(103.0)
+    for _ in range(at):
+        loop.fire(loop.timers[0][0])
+    loop.fire(loop.timers[0][0] + 1.0)
     assert not fired
-    assert loop.timers[0][0] == 104.0
-    loop.fire(104.0)
-    assert fired == [104.0]
+    assert waited(loop, fired) == pytest.approx(3.0, abs=0.26)
 
 
-def test_the_time_is_doubled_at_most() -> None:
+def test_there_is_an_end_to_it() -> None:
     """In a loop that is always late, the end still comes."""
     loop, fired = Loop(), list[float]()
     countdown(loop, 2.0, fired)
-    for _ in range(100):
-        if fired:
-            break
-        loop.fire(loop.timers[0][0] + 0.5)
-    assert fired
-    assert fired[0] <= 100.0 + 2 * 2.0 + 5 * 0.5
+    assert waited(loop, fired, 0.5) <= 2.0 + 3 * MOST_EXTRA_S
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.2, 60.0, 1e6])
+def test_any_time_ends(seconds: float) -> None:
+    """No time and a very long one are counted too."""
+    loop, fired = Loop(), list[float]()
+    countdown(loop, seconds, fired)
+    assert waited(loop, fired) == pytest.approx(seconds, abs=0.01)
 
 
 def test_a_cancelled_countdown_is_silent() -> None:

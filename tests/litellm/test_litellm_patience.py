@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import pickle
@@ -27,6 +28,17 @@ __all__ = ["brain", "router"]  # fixtures
 
 pytestmark = pytest.mark.filterwarnings("default")  # LiteLLM's own warnings are not ours to mend
 NAMES = ("cheap", "mid", "dear")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm(provider: Upstream) -> None:
+    """LiteLLM imports much at its first call, which would look like silence."""
+
+    async def main() -> None:
+        call = {"model": "openai/prov-dear", "api_base": f"{provider.base_url}/v1", "api_key": "sk-upstream"}
+        await litellm.acompletion(**call, messages=ASK)
+
+    asyncio.run(main())
 
 
 def know(brain: SmartRouter, name: str = "cheap") -> None:
@@ -55,6 +67,37 @@ def test_a_silent_stream_is_given_up_by_what_is_usual(
         return await text_of(stream), stream.model
 
     assert run(main, brain)[0] == TEXT
+    assert upstream.models()[0] == "prov-cheap"
+    assert len(upstream.models()) == 2
+    assert counts(brain, "cheap") == (30, 1)
+    assert brain.health.in_flight() == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "stream"),
+    [
+        ("aanthropic_messages", {"messages": ASK, "max_tokens": 20}, False),
+        ("aanthropic_messages", {"messages": ASK, "max_tokens": 20}, True),
+        ("aresponses", {"input": "Say hi.", "max_output_tokens": 20}, True),
+        ("atext_completion", {"prompt": "Say hi.", "max_tokens": 20}, False),
+    ],
+)
+def test_every_surface_is_timed(
+    router: Any, brain: SmartRouter, upstream: Upstream, method: str, fields: dict[str, Any], stream: bool
+) -> None:
+    """Messages, Responses and text completions that hang go to the next model as chats do. Not so streamed text, which
+    LiteLLM hands out before it is asked for, and never falls back."""
+    know(brain)
+
+    async def main() -> None:
+        await getattr(router, method)(model="dear", **fields)  # LiteLLM imports much at its first call
+        upstream.reset()
+        upstream.behave("prov-cheap", hang=True)
+        answer = await getattr(router, method)(model="auto", stream=stream, **fields, **COST)
+        if stream:
+            assert [chunk async for chunk in answer]
+
+    run(main, brain)
     assert upstream.models()[0] == "prov-cheap"
     assert len(upstream.models()) == 2
     assert counts(brain, "cheap") == (30, 1)
