@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "ofox_middleware"
 DATA = ("catalogue.json", "difficulty.json", "console.openapi.json")
 WANTED = ("py.typed", "console_page/index.html", *(f"data/{name}" for name in DATA))
-LEFT_OUT = (".git", ".venv*", "dist", "build", "__pycache__", ".*_cache", ".hypothesis", ".coverage*")
+LEFT_OUT = (".git", ".venv*", "dist", "build", "__pycache__", ".*_cache", ".hypothesis", ".coverage*", ".fuzz")
 
 
 def run(*command: str | Path, cwd: Path = ROOT, **env: str) -> str:

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -80,6 +81,7 @@ def main() -> int:
     # A fixed threshold: large bodies go back to the system when they are freed, and what stays is what is held.
     env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "262144"}
     command = [sys.executable, "-m", "benchmarks.soak.server"]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of `finally`, so that the server is stopped too
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
     try:
         assert server.stdout is not None

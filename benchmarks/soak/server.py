@@ -116,8 +116,9 @@ def main() -> None:
     """Serves on a free port, which it prints."""
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
-    config = uvicorn.Config(build(), log_level="error", access_log=False, timeout_graceful_shutdown=5)
-    uvicorn.Server(config).run([listener])
+    # Idle connections are the clients' to close, long before: closing from both ends at once looks like a lost answer.
+    options: dict[str, Any] = {"log_level": "error", "access_log": False, "timeout_keep_alive": 120}
+    uvicorn.Server(uvicorn.Config(build(), **options, timeout_graceful_shutdown=5)).run([listener])
 
 
 if __name__ == "__main__":
