@@ -334,6 +334,33 @@ def test_the_cached_prefix_is_priced_in() -> None:
     assert cold == fresh
 
 
+def returning(gap_s: float, *, prompt_words: int, later_turns: int) -> str:
+    """Where an easy ask goes that follows hard ones answered by the strong model, ``gap_s`` after the last of them."""
+    clock = Clock()
+    strong = ModelCard("a/strong", ability=0.9, input_cost_per_token=3e-6, cache_read_input_token_cost=3e-7,
+                       output_cost_per_token=1e-5, max_input_tokens=10**6)  # fmt: skip
+    cheap = ModelCard("b/cheap", ability=0.6, input_cost_per_token=1e-6, cache_read_input_token_cost=5e-7,
+                      output_cost_per_token=2e-6, max_input_tokens=10**6)  # fmt: skip
+    router = SmartRouter(Settings(models=[strong, cheap], preference="cost", share_within=0), clock=clock, seed=1)
+    hard = "Prove step by step that the set of primes is infinite and derive a lower bound for its density."
+    messages: list[dict[str, str]] = [{"role": "system", "content": "word " * prompt_words}]
+    for turn in range(later_turns):
+        messages += [{"role": "user", "content": f"{hard} Variant {turn}."}, {"role": "assistant", "content": "Done."}]
+        assert router.decide({"messages": messages[:-1]}).model == "a/strong"
+        clock.now += 20
+    clock.now += gap_s
+    messages.append({"role": "user", "content": "ok thanks"})
+    return router.decide({"messages": messages}).model
+
+
+def test_it_returns_to_the_cheap_model_only_when_that_saves_more_than_the_cache() -> None:
+    """While the strong model still has a long prompt in its cache reading it there costs less than moving; once the
+    cache is cold, or where there is little in it, an easy ask goes back to the cheap one."""
+    assert returning(0.0, prompt_words=40_000, later_turns=4) == "a/strong"
+    assert returning(600.0, prompt_words=40_000, later_turns=4) == "b/cheap"
+    assert returning(0.0, prompt_words=10, later_turns=4) == "b/cheap"
+
+
 def test_a_dry_run_leaves_no_trace() -> None:
     """A dry run pins nothing, counts nothing and tells nobody."""
     router = a_router()
