@@ -171,7 +171,7 @@ class Settings(BaseSettings):
     difficulty_weights: Path | None = None
     session_ttl_s: Annotated[float, Field(gt=0)] = 3600.0
     max_sessions: Annotated[int, Field(ge=0)] = 10_000
-    session_margin: Annotated[float, Field(ge=0)] = 0.07
+    session_margin: Annotated[float, Field(ge=0)] = 0.05
     adapt_params: bool = False
     refusal_ttl_s: Annotated[float, Field(ge=0)] = 600.0
     redis_url: str | None = None
