@@ -21,6 +21,15 @@ _WIDE_BYTES = 2.2
 
 _BLOB = 60
 _OPAQUE = re.compile(f"[A-Za-z0-9+/_=-]{{{_BLOB},}}")
+_RECORD = 80
+_RECORD_MARKS = dict.fromkeys(map(ord, '0123456789{}[]":,|;\t'))
+_RECORD_LETTERS = 0.65
+"""A line of :data:`_RECORD` characters with a smaller share than this of anything but marks and digits is a record;
+prose has about .97, code .85."""
+
+_MATERIAL = 400
+_MATERIAL_READ = 200
+_INSTRUCTION = re.compile(r"[^\n]{8,200}?(?::\s|\n)")
 _INVISIBLE = re.compile(
     "[\u00ad\u0300-\u036f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]"
 )
@@ -112,7 +121,8 @@ _MOST_PIECES = 80
 
 def plain(text: str) -> tuple[str, list[str], Counter[str]]:
     """What is read of ``text``; its words (or grams, in scripts without spaces) in order; how often each is there."""
-    text = last_question(without_blobs(normalise(window(text)))).strip()
+    text = last_question(without_records(without_blobs(normalise(window(text)))))
+    text = without_material(text).strip()
     lowered = text.lower()
     sequence = split(lowered)
     counts = Counter(sequence)
@@ -163,6 +173,32 @@ def without_blobs(text: str) -> str:
         if text.find(" ", at, at + _BLOB // 2) < 0:
             return _OPAQUE.sub(" ", text)
     return text
+
+
+def without_records(text: str) -> str:
+    """``text`` without long lines that are mostly marks and digits: rows of a table, JSON, a log. They are data to work
+    on; how many there are says nothing of how hard the work is."""
+    if len(text) < _RECORD:
+        return text
+    lines = text.split("\n")
+    if max(map(len, lines)) < _RECORD:
+        return text
+    return "\n".join(line for line in lines if len(line) < _RECORD or not _is_record(line))
+
+
+def _is_record(line: str) -> bool:
+    return len(line.translate(_RECORD_MARKS)) < _RECORD_LETTERS * len(line)
+
+
+def without_material(text: str) -> str:
+    """Of a long text pasted under a short instruction only the start: to translate or to sum up two pages is hardly
+    harder than one. What asks something itself, or holds code, is read whole."""
+    if len(text) < _MATERIAL or not (instruction := _INSTRUCTION.match(text)):
+        return text
+    start = instruction.end()
+    if len(text) - start < _MATERIAL or any(text.find(mark, start) >= 0 for mark in ("?", "？", "؟", "```")):
+        return text
+    return text[: start + _MATERIAL_READ]
 
 
 def last_question(text: str) -> str:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from ofox_middleware.plain_text import WINDOW, last_question, normalise, plain, split, window
+from ofox_middleware.plain_text import (
+    WINDOW,
+    last_question,
+    normalise,
+    plain,
+    split,
+    window,
+    without_material,
+    without_records,
+)
 
 
 def test_the_window_holds_head_and_tail() -> None:
@@ -70,3 +79,46 @@ def test_a_text_of_scraps_is_read_whole() -> None:
     """Where there are more sentence ends than a text can have, none is looked into, so the work stays bounded."""
     scraps = "thanks. " * 100 + "Prove it."
     assert plain(scraps)[1].count("thanks") > 50
+
+
+RECORD = (
+    '{"line": 1, "net": 415.16, "vat": 0}, {"line": 2, "net": 880.69, "vat": 0}, {"line": 3, "net": 1.5, "vat": 23}'
+)
+PROSE = "The order left the store on Monday and the client was told the same day. " * 12
+
+
+@pytest.mark.parametrize(
+    "record", [RECORD, "2026-03-13,8983,415.16,0,17,23.5,NET," * 4, "| 12.5 | 17.0 | 23.1 | 9.25 |" * 4]
+)
+def test_records_are_not_read(record: str) -> None:
+    """Rows of a table and JSON say nothing of how hard an ask is, however many there are."""
+    assert without_records(f"Add up the net column.\n{record}\n{record}") == "Add up the net column."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        PROSE.strip(),
+        "def total(rows): return sum(row['net'] * (1 + row['vat'] / 100) for row in rows if row['paid'])",
+        "Let $f(x) = x^3 - 3x + 1$, let $a < b < c$ be its roots; show that $a^2 - c = b^2 - a = c^2 - b = 2$ holds.",
+    ],
+)
+def test_prose_code_and_mathematics_are_no_records(line: str) -> None:
+    """A long line of prose, of code or of mathematics is read."""
+    assert without_records(line) == line
+
+
+def test_of_a_pasted_text_the_start_is_read() -> None:
+    """Under a short instruction a long text counts by its start: two pages are hardly harder to translate than one."""
+    for instruction in ("Translate to French:", "Sum up in one sentence.\n"):
+        read = without_material(f"{instruction} {PROSE}")
+        assert read.startswith(instruction)
+        assert len(read) < len(instruction) + 210
+
+
+@pytest.mark.parametrize(
+    "text", [PROSE, f"My story so far:\n{PROSE} What should I do?", f"Mend this:\n```\n{PROSE}\n```"]
+)
+def test_what_asks_is_read_whole(text: str) -> None:
+    """A text without an instruction before it, one that asks something, and code are read whole."""
+    assert without_material(text) == text
