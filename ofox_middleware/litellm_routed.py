@@ -240,9 +240,12 @@ class Hops(list[Any]):
     None is ever left out, and a copy that is no longer of this class is merely an ordinary list.
     """
 
-    def __init__(self, entries: Sequence[Any], facts: Sequence[ModelFacts], health: HealthBook) -> None:
+    def __init__(
+        self, entries: Sequence[Any] = (), facts: Sequence[ModelFacts] = (), health: HealthBook | None = None
+    ) -> None:
         super().__init__(entries)
-        self._names = {id(entry): each.name for entry, each in zip(entries, facts, strict=True)}
+        # pydantic, by which newer releases of LiteLLM read a request, makes a list anew from its entries alone.
+        self._names = {id(entry): each.name for entry, each in zip(entries, facts, strict=False)}
         self._health = health
 
     def __iter__(self) -> Iterator[Any]:
@@ -250,7 +253,7 @@ class Hops(list[Any]):
 
     def _has_tripped(self, entry: Any) -> bool:
         name = self._names.get(id(entry))
-        return name is not None and self._health.tripped(name)
+        return name is not None and self._health is not None and self._health.tripped(name)
 
     def __copy__(self) -> Hops:
         return self

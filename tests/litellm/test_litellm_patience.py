@@ -253,6 +253,12 @@ def test_hops_go_to_models_that_are_well_first() -> None:
     assert list(made) == ["cheap", "mid", "dear"]
 
 
+def test_hops_made_anew_from_their_entries_are_an_ordinary_list() -> None:
+    """Newer releases of LiteLLM read a request by pydantic, which makes a list of our class from the entries alone."""
+    rebuilt = type(hops(HealthBook()))(list(NAMES))
+    assert list(rebuilt) == list(NAMES)
+
+
 def test_copies_of_hops_do_no_harm() -> None:
     """Shallow and deep copies stay alive, what is stored or logged is an ordinary list, and others may change it."""
     health = HealthBook()
