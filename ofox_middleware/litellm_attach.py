@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware.errors import NoPool, OfoxError
+from ofox_middleware.litellm_keeper import by_keeper
 from ofox_middleware.litellm_pool import Pool
 from ofox_middleware.litellm_routed import (
     Routed,
@@ -180,7 +181,9 @@ def _route(kwargs: dict[str, Any], path: str, pool: Pool, brain: SmartRouter) ->
         candidates = [facts for facts, team in pool.facts(brain).values() if team is None]
         if not candidates:
             raise NoPool("The router has no chat model to choose from.", param="model")
-        return _decided(kwargs, config, path, by_tags(candidates, pool.router(), kwargs), brain)
+        return _decided(
+            kwargs, config, path, by_tags(by_keeper(candidates, pool.router(), kwargs), pool.router(), kwargs), brain
+        )
     except OfoxError as error:
         raise events.refusal(error) from None
 

@@ -27,6 +27,7 @@ from ofox_middleware import litellm_plain, plugin_state
 from ofox_middleware.errors import OfoxError
 from ofox_middleware.ledger import Call, Ledger
 from ofox_middleware.litellm_attach import attach_router
+from ofox_middleware.litellm_keeper import of_keeper
 from ofox_middleware.litellm_patience import fit_timeouts
 from ofox_middleware.litellm_pool import Pool
 from ofox_middleware.litellm_routed import Routed, allow_dropping, current_routed, sets_timeout
@@ -168,6 +169,23 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
             self._slip("answer")
 
     # --- every attempt, in the proxy and in the SDK
+
+    async def async_filter_deployments(
+        self,
+        model: str,
+        healthy_deployments: list[Any],
+        messages: Any,
+        request_kwargs: dict[str, Any] | None = None,
+        parent_otel_span: Any = None,
+    ) -> list[Any]:
+        """Within the group that was picked, a continued response goes to the deployment that has it."""
+        try:
+            if request_kwargs and request_kwargs.get("previous_response_id") and isinstance(healthy_deployments, list):
+                routed = Routed.of(request_kwargs) or current_routed.get()
+                return healthy_deployments if routed is None else of_keeper(healthy_deployments, request_kwargs)
+        except Exception:  # noqa: BLE001 - as above
+            self._slip("keeper")
+        return healthy_deployments
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
         """An attempt starts; in the SDK without a router, also where ``auto`` is resolved."""

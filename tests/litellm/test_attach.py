@@ -9,7 +9,10 @@ import litellm
 import pytest
 
 from ofox_middleware.litellm_attach import METHODS, OTHERS
+from ofox_middleware.litellm_plugin import attach
 from ofox_middleware.router import SmartRouter
+from tests.litellm.conftest import MODELS
+from tests.litellm.proxy import deployment
 from tests.litellm.test_sdk import ASK, COST, brain, router, run  # noqa: F401 - fixtures
 from tests.litellm.upstream import Upstream
 
@@ -71,6 +74,24 @@ def test_tags_narrow_the_pool(router: Any, brain: SmartRouter, upstream: Upstrea
     assert run(main, brain) == ["dear", "cheap"]
     with pytest.raises(litellm.BadRequestError, match="tags of this request"):
         router.completion("auto", ASK, metadata={"tags": ["nobody"]})
+
+
+def test_a_continued_response_stays_with_its_deployment(brain: SmartRouter, upstream: Upstream) -> None:  # noqa: F811
+    """However cheap another group is, and within the group by the deployment that gave the earlier response."""
+    models = [deployment("cheap", "prov-cheap", upstream.base_url, ofox=MODELS["cheap"])]
+    for number in (1, 2):
+        models.append(deployment("dear", f"prov-dear-{number}", upstream.base_url, ofox=MODELS["dear"]))
+        models[-1]["model_info"]["id"] = f"id-dear-{number}"
+    made: Any = litellm.Router(model_list=models, num_retries=0)
+    attach(made)
+
+    async def main() -> set[str]:
+        first = await made.aresponses(model="auto", input="Hi", model_routing_config={"models": ["dear"]})
+        more = {"previous_response_id": first.id, **COST}
+        return {(await made.aresponses(model="auto", input=f"Go on, {number}", **more)).model for number in range(6)}
+
+    assert run(main, brain) == {"dear"}
+    assert len(set(upstream.models())) == 1
 
 
 def test_scheduled_calls_are_routed(router: Any, brain: SmartRouter, upstream: Upstream) -> None:  # noqa: F811

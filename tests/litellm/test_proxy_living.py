@@ -228,3 +228,12 @@ def test_the_decision_is_in_the_log_that_other_callbacks_see(proxy: Proxy) -> No
         time.sleep(0.05)
     assert logged[0]["model_group"] == "cheap"
     assert logged[0]["noted"]["ofox"]["decision_id"] == answer.headers["x-ofox-decision-id"]
+
+
+def test_a_continued_response_stays_with_its_deployment(proxy: Proxy, upstream: Upstream) -> None:
+    """Within a group of several, only the deployment that gave the earlier response knows it."""
+    first = proxy.post("/v1/responses", {"model": "auto", "input": "Say hi.", **routing(models=["cheap"])}).json()
+    for number in range(6):
+        body = {"model": "auto", "input": f"Go on, {number}.", "previous_response_id": first["id"], **COST}
+        assert proxy.post("/v1/responses", body).json()["model"] == "cheap"
+    assert len(set(upstream.models())) == 1
