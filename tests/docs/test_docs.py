@@ -262,7 +262,7 @@ def test_commands_in_sentences_are_such(command: str, page: str) -> None:
 @pytest.mark.parametrize(("command", "page"), inline("make ").items())
 def test_make_targets_in_sentences_are_such(command: str, page: str) -> None:
     """A target named in a sentence is in the Makefile."""
-    for target in command.split()[1:]:
+    for target in shlex.split(command)[1:]:
         if "=" not in target:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), page
 
