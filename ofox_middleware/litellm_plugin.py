@@ -189,12 +189,25 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
         """An attempt starts; in the SDK without a router, also where ``auto`` is resolved."""
+        fault = self._withdrawn(kwargs)
+        if fault is not None:
+            raise fault
         try:
             return self._attempt(kwargs, str(getattr(call_type, "value", call_type)))
         except OfoxError as error:
             raise events.refusal(error) from None
         except Exception:  # noqa: BLE001 - an error of ours must not cost the request
             self._slip("attempt")
+            return None
+
+    def _withdrawn(self, kwargs: Mapping[str, Any]) -> Exception | None:
+        """What to raise in place of an attempt that was called off when the one before it ended."""
+        try:
+            call = events.call_of(kwargs.get("litellm_logging_obj"))
+            routed = None if call is None else call.routed
+            return routed.instead_of(events.Start.of(kwargs)) if isinstance(routed, Routed) else None
+        except Exception:  # noqa: BLE001 - an error of ours must not cost the request
+            self._slip("withdrawn")
             return None
 
     def _attempt(self, kwargs: dict[str, Any], call_type: str) -> dict[str, Any] | None:

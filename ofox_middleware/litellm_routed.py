@@ -45,8 +45,8 @@ class Routed:
     """
 
     __slots__ = (
-        "_failures", "_first_byte", "_lacks", "_reported", "_started", "calls", "decision", "fallbacks", "free", "hops",
-        "now", "own_timeout", "patient", "span", "stamps", "tried",
+        "_failures", "_fault", "_first_byte", "_lacks", "_reported", "_started", "_withdrawn", "calls", "decision",
+        "fallbacks", "free", "hops", "now", "own_timeout", "patient", "span", "stamps", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +67,8 @@ class Routed:
         self.fallbacks: list[Any] = []
         self._lacks: dict[str, Lack | None] = {}
         self._failures: dict[str, str] = {}
+        self._fault: Exception | None = None
+        self._withdrawn: frozenset[str] = frozenset()
         self.patient = patient
         self.own_timeout = own_timeout
         self.span = span
@@ -142,9 +144,21 @@ class Routed:
         # Not those after it in the list: hops are taken in the order of their health.
         waiting = [other for other in self.hops[1:] if other != name and other not in self.tried]
         worth = set(self.worth_trying(router, name, error, waiting))
+        if isinstance(error, Exception) and not worth.issuperset(waiting):
+            self._fault, self._withdrawn = error, self._withdrawn.union(waiting).difference(worth)
         kept = [at for at, other in enumerate(self.hops[1:]) if other not in waiting or other in worth]
         self.fallbacks[:] = [self.fallbacks[at] for at in kept]
         self.hops = (self.hops[0], *(self.hops[at + 1] for at in kept))
+
+    def instead_of(self, attempt: events.Start) -> Exception | None:
+        """The error to give in place of ``attempt``, ``None`` when it may be made.
+
+        A LiteLLM that copied our list when the request began goes to fallbacks that have been taken out of it since.
+        """
+        if self._fault is None or self.target(attempt) is not None:
+            return None
+        groups = {self.decision.targets[name].model for name in self._withdrawn}
+        return None if groups.isdisjoint((attempt.group, attempt.model)) else self._fault
 
     def drop(self) -> None:
         """The caller lost interest: what is still open ends without a verdict. May run in a destructor."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 
 import pytest
 
@@ -70,10 +69,6 @@ def test_the_callers_own_fallbacks_win(proxy: Proxy, upstream: Upstream) -> None
     assert answer.json()["model"] == "dear"
 
 
-@pytest.mark.xfail(
-    find_spec("litellm.router_rust") is not None,
-    reason="this LiteLLM copies the fallbacks of a request at its start, so that they cannot be withdrawn",
-)
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_400_is_the_callers_and_not_retried(proxy: Proxy, upstream: Upstream, stream: bool) -> None:
     """LiteLLM would try its fallbacks after any error; a fault of the request goes back at once, and nobody's health
