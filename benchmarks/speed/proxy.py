@@ -33,6 +33,8 @@ import aiohttp
 import httpx
 import yaml
 
+from benchmarks.speed import processor
+
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "proxy.md"
 PROMPTS = ROOT / "benchmarks" / "quality" / "prompts.jsonl"
@@ -96,12 +98,7 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def cpu_s(self) -> float:
-        """Processor seconds of all its threads; 0 where the system does not tell."""
-        total = 0
-        for task in Path(f"/proc/{self.process.pid}/task").glob("*/schedstat"):
-            with contextlib.suppress(OSError):
-                total += int(task.read_text().split()[0])
-        return total / 1e9
+        return processor.used_s(self.process.pid)
 
 
 @dataclass

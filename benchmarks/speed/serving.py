@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed import processor
 from benchmarks.speed.served import CHUNKS
 
 ROOT = Path(__file__).parents[2]
@@ -59,12 +60,7 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def cpu_s(self) -> float:
-        """Processor seconds of all its threads."""
-        total = 0
-        for task in Path(f"/proc/{self.process.pid}/task").glob("*/schedstat"):
-            with contextlib.suppress(OSError):
-                total += int(task.read_text().split()[0])
-        return total / 1e9
+        return processor.used_s(self.process.pid)
 
 
 @dataclass
