@@ -126,11 +126,11 @@ class Reading:
 
 def read(text: str, known: Words) -> Reading:
     """Measures ``text``."""
-    text, sequence, counts = plain(text)
-    words = tuple(counts)[:MAX_WORDS]
+    text, sequence = plain(text)
+    words = tuple(dict.fromkeys(sequence))[:MAX_WORDS]
     meanings = list(map(known.__getitem__, words))
     found = Counter(meanings)
-    size = _size(text, sequence, counts, len(words))
+    size = _size(text, sequence, len(words))
     shape = (*_shape(text, words, len(sequence), size), *_rare(text, words, meanings, found))
     group = _groups(found, len(words))
     brief = max(0.0, 1.0 - log2(1.0 + size) / 7.0)
@@ -140,19 +140,19 @@ def read(text: str, known: Words) -> Reading:
 
 def everyday(text: str) -> set[str]:
     """The English words of five letters and more that :func:`read` looks for among the common ones."""
-    text, _, counts = plain(text)
-    return {word for word in counts if len(word) >= 5 and word.isascii()} - _capitalised(text)
+    text, sequence = plain(text)
+    return {word for word in sequence if len(word) >= 5 and word.isascii()} - _capitalised(text)
 
 
 def _saturate(count: float, half: float) -> float:
     return count / (count + half)
 
 
-def _size(text: str, sequence: Sequence[str], counts: Mapping[str, int], distinct: int) -> float:
+def _size(text: str, sequence: Sequence[str], distinct: int) -> float:
     often = 3 + distinct // 20  # how often usual text of this many words repeats one of them
     size = float(sum(map(len, sequence)))
     if distinct + often <= len(sequence):
-        size -= sum(len(word) * (count - often) for word, count in counts.items() if count > often)
+        size -= sum(len(word) * (count - often) for word, count in Counter(sequence).items() if count > often)
     if not text.isascii():
         wide = len(HAN.findall(text)) + len(_HANGUL.findall(text))
         if wide:  # a gram of two counts each character twice, and a wide character says as much as several narrow ones

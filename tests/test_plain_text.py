@@ -57,9 +57,7 @@ def test_words_in_any_script(text: str, words: list[str]) -> None:
 )  # fmt: skip
 def test_courtesies_and_remarks_are_not_read(text: str) -> None:
     """Stock phrases and remarks that name tiers or models leave the words of the ask alone."""
-    _, sequence, counts = plain(text.format("Describe the moon."))
-    assert sequence == ["describe", "the", "moon"]
-    assert list(counts) == sequence
+    assert plain(text.format("Describe the moon."))[1] == ["describe", "the", "moon"]
 
 
 @pytest.mark.parametrize("text", ["Thanks!", "Hi, how are you?", "Please help me."])
