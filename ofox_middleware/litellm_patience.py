@@ -2,8 +2,8 @@
 
 LiteLLM has one time-out for all models, and it also limits the pauses within a stream, so it cannot be short. Here an
 attempt that says nothing for longer than is usual for its model is cancelled, and LiteLLM falls back as from a time-out
-of its own. Nor is a model with one deployment retried while another model waits, unless a retry policy or the request
-asks for it. Whoever set a time-out or fallbacks in the request keeps them, and the last hop is given all the time there
+of its own. Nor is a model with one deployment retried while another model waits, unless the request, a retry policy or
+the operator's ``num_retries`` asks for it. Whoever set a time-out or fallbacks in the request keeps them, and the last hop is given all the time there
 is. LiteLLM reports nothing of an attempt that is cancelled, so the attempt's end is put into the ledger here.
 
 The two methods that are wrapped are LiteLLM's own business. Where a release has others, its time-outs are all there is.
@@ -27,6 +27,7 @@ from ofox_middleware import litellm_events as events
 from ofox_middleware import sniff
 from ofox_middleware.guard import Countdown
 from ofox_middleware.ledger import Ledger
+from ofox_middleware.litellm_retries import asked_for
 from ofox_middleware.litellm_routed import Routed, current_routed
 from ofox_middleware.patience import silence_s
 from ofox_middleware.router import SmartRouter
@@ -132,9 +133,10 @@ def fit_timeouts(router: Any, brain: Callable[[], SmartRouter], ledger: Callable
 
 
 def _spare_retries(error: Exception, watched: Watched, router: Any, kwargs: Mapping[str, Any]) -> Exception:
-    """``error`` without retries, where a model with a single deployment failed: another model is worth more."""
+    """``error`` without the retries that nobody asked for, where a model with a single deployment failed: another model
+    is worth more."""
     deployments = router.get_model_list(model_name=kwargs.get("model")) if watched.another else None
-    if isinstance(deployments, list) and len(deployments) == 1:
+    if isinstance(deployments, list) and len(deployments) == 1 and not asked_for(router, deployments[0]):
         with contextlib.suppress(AttributeError):
             error.num_retries = 0  # type: ignore[attr-defined] # LiteLLM asks the exception how often to retry
     return error

@@ -199,10 +199,10 @@ def test_what_says_something(made: Callable[[], Any], silent: bool) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_another_model_is_worth_more_than_a_retry(brain: SmartRouter, upstream: Upstream, stream: bool) -> None:
-    """With LiteLLM's usual two retries, a failing model is asked once while another one waits; the last one is asked
+    """With the retries that LiteLLM makes when nobody says otherwise, a failing model is asked once while another one waits; the last one is asked
     again as LiteLLM would."""
     models = [deployment(name, f"prov-{name}", upstream.base_url, ofox=facts) for name, facts in MODELS.items()]
-    retrying = litellm.Router(model_list=models, num_retries=2, retry_after=0, disable_cooldowns=True)
+    retrying = litellm.Router(model_list=models, retry_after=0, disable_cooldowns=True)
     attach(retrying)
     for name in NAMES:
         upstream.behave(f"prov-{name}", status=500)
@@ -227,6 +227,32 @@ def test_a_request_that_asks_for_retries_gets_them(router: Any, brain: SmartRout
 
     assert run(main, brain).model == "cheap"
     assert upstream.models() == ["prov-cheap"] * 2
+
+
+@pytest.mark.parametrize("where", ["router", "deployment", "litellm"])
+def test_retries_that_the_operator_asked_for_are_made(
+    brain: SmartRouter, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """`num_retries` of the router, of the deployment or of LiteLLM as a whole: the pick is asked again, as often as it
+    says, before another model is."""
+    models = [deployment(name, f"prov-{name}", upstream.base_url, ofox=facts) for name, facts in MODELS.items()]
+    if where == "deployment":
+        models[0]["litellm_params"]["num_retries"] = 1
+    if where == "litellm":
+        monkeypatch.setattr(litellm, "num_retries", 1)
+    stated = {"num_retries": 1} if where == "router" else {}
+    retrying: Any = litellm.Router(model_list=models, retry_after=0, disable_cooldowns=True, **stated)
+    attach(retrying)
+    upstream.behave("prov-cheap", status=500)
+
+    async def main() -> Any:
+        return await retrying.acompletion(model="auto", messages=ASK, **COST)
+
+    assert run(main, brain).model in {"mid", "dear"}
+    assert upstream.models().count("prov-cheap") == 2
+    assert len(upstream.models()) == 3
+    assert counts(brain, "cheap") == (0, 2)
+    assert brain.health.in_flight() == 0
 
 
 # --- hops

@@ -44,7 +44,7 @@ def settings(base_url: str) -> dict[str, Any]:
         "guardrails": [{"guardrail_name": "gate", "litellm_params": {"guardrail": "gate.Gate", "mode": "pre_call"}}],
         "callback_settings": {"ofox": {"seed": 7, "share_within": 0.0, "auto_models": ["auto", "smart"]}},
         "router_settings": {
-            "num_retries": 1,
+            "num_retries": 2,
             "retry_after": 0,
             "cooldown_time": COOLDOWN_S,
             "enable_tag_filtering": True,
@@ -170,6 +170,19 @@ def test_a_group_that_cools_down_is_replaced_by_our_next(proxy: Proxy, upstream:
     failed = view["health"]["cheap"]["failed"]
     assert failed == sum(name.startswith("prov-cheap") for name in upstream.models())
     time.sleep(COOLDOWN_S + 0.5)
+
+
+def test_the_operators_retries_come_before_our_next(proxy: Proxy, upstream: Upstream) -> None:
+    """`num_retries` in `router_settings` holds for routed requests, also when it is the number that LiteLLM would have
+    taken by itself."""
+    upstream.behave("prov-mid", status=500, times=2)
+    answer = ask(proxy, **say("Try again."), **routing(models=["mid", "dear"], preference="cost"))
+    assert answer.json()["model"] == "mid"
+    assert upstream.models() == ["prov-mid"] * 3
+    upstream.behave("prov-mid", status=500)
+    answer = ask(proxy, **say("And again."), **routing(models=["mid", "dear"], preference="cost"))
+    assert answer.json()["model"] == "dear"
+    assert upstream.models() == ["prov-mid"] * 6 + ["prov-dear"]
 
 
 def test_the_operators_fallbacks_serve_named_models(proxy: Proxy, upstream: Upstream) -> None:
