@@ -45,7 +45,7 @@ async def route(
                 InvalidRequest("`auto` is one model; it cannot stand in a list of several.", param="model")
             )
         try:
-            await proxy.check_address(data, key, brain.settings.auto_models)
+            await proxy.check_address(data, key, call_type, brain.settings.auto_models)
         except OfoxError as error:
             raise proxy.Refusal(error) from None
         return data
@@ -75,6 +75,7 @@ async def _decide(
     """The decision, and whether it was only asked for."""
     path = events.PATHS.get(call_type)
     if path is None:
+        proxy.answer_lost_refusals()
         raise events.not_chat()
     pool = await proxy.allowed(candidates.facts(brain), key, data, call_type)
     keeper = proxy.keeper_of(data.get("previous_response_id"))

@@ -3,8 +3,9 @@
 LiteLLM has one time-out for all models, and it also limits the pauses within a stream, so it cannot be short. Here an
 attempt that says nothing for longer than is usual for its model is cancelled, and LiteLLM falls back as from a time-out
 of its own. Nor is a model with one deployment retried while another model waits, unless the request, a retry policy or
-the operator's ``num_retries`` asks for it. Whoever set a time-out or fallbacks in the request keeps them, and the last hop is given all the time there
-is. LiteLLM reports nothing of an attempt that is cancelled, so the attempt's end is put into the ledger here.
+the operator's ``num_retries`` asks for it. Whoever set a time-out or fallbacks in the request keeps them, and the last
+hop is given all the time there is. LiteLLM reports nothing of an attempt that is cancelled, so the attempt's end is put
+into the ledger here.
 
 The two methods that are wrapped are LiteLLM's own business. Where a release has others, its time-outs are all there is.
 """

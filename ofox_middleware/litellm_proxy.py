@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -18,6 +19,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ofox_middleware import litellm_events as events
 from ofox_middleware.errors import NotAllowed, OfoxError
 from ofox_middleware.litellm_access import Grants
 from ofox_middleware.litellm_limits import OverBudget, OverLimit, RateLimits, has_budgets, within_budget
@@ -57,6 +59,23 @@ class DryRun(ProxyException):  # type: ignore[misc]
     def __init__(self, decision: Decision) -> None:
         super().__init__(message="dry run", type="dry_run", param=None, code=200)
         self.decision = decision
+
+
+def answer_lost_refusals() -> None:
+    """Has the app answer refusals that LiteLLM loses: where ``prisma`` is not installed, its handler of errors at some
+    endpoints (``/v1/batches`` is one) fails in looking for it, and the caller would get a bare 500."""
+    handlers = _exception_middleware()
+    if handlers is not None and find_spec("prisma") is None:
+        handlers.add_exception_handler(ModuleNotFoundError, _answer_lost_refusal)
+
+
+async def _answer_lost_refusal(_: Request, error: Exception) -> Response:
+    lost: BaseException | None = error
+    while lost is not None:
+        if isinstance(lost, Refusal):
+            return JSONResponse({"error": lost.to_dict()}, lost.status_code, headers=lost.headers)
+        lost = lost.__context__
+    raise error
 
 
 async def _answer_dry_run(_: Request, error: Exception) -> Response:
@@ -122,14 +141,17 @@ async def allowed(
     return free
 
 
-async def check_address(data: Mapping[str, Any], key: UserAPIKeyAuth, auto_models: Sequence[str]) -> None:
+async def check_address(
+    data: Mapping[str, Any], key: UserAPIKeyAuth, call_type: str, auto_models: Sequence[str]
+) -> None:
     """Refuses a model that the address names (``?model=``, ``/engines/NAME``, ``/deployments/NAME``) and the key may
-    not use.
+    not use, and an auto model on an endpoint that looks into its address by itself.
 
     LiteLLM serves the name in the address, but behind a custom auth it checks the one in the body, where `auto`, or any
     other name that the key may use, then opens every model.
 
     Raises:
+        InvalidRequest: an auto model on an endpoint that does not chat.
         NotAllowed: the key may not use it.
     """
     address = (data.get("proxy_server_request") or {}).get("url")
@@ -138,6 +160,9 @@ async def check_address(data: Mapping[str, Any], key: UserAPIKeyAuth, auto_model
     parts = urlsplit(address)
     named = [*parse_qs(parts.query).get("model", []), *(unquote(name) for name in _IN_PATH.findall(parts.path))]
     asked = [name for name in named if name not in auto_models]
+    if len(asked) < len(named) and call_type not in events.PATHS:
+        answer_lost_refusals()
+        raise events.not_chat()
     if not asked:
         return
     grants = await Grants.of(key)

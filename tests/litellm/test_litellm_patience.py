@@ -199,8 +199,8 @@ def test_what_says_something(made: Callable[[], Any], silent: bool) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_another_model_is_worth_more_than_a_retry(brain: SmartRouter, upstream: Upstream, stream: bool) -> None:
-    """With the retries that LiteLLM makes when nobody says otherwise, a failing model is asked once while another one waits; the last one is asked
-    again as LiteLLM would."""
+    """With the retries that LiteLLM makes when nobody says otherwise, a failing model is asked once while another one
+    waits; the last one is asked again as LiteLLM would."""
     models = [deployment(name, f"prov-{name}", upstream.base_url, ofox=facts) for name, facts in MODELS.items()]
     retrying = litellm.Router(model_list=models, retry_after=0, disable_cooldowns=True)
     attach(retrying)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import httpx
@@ -18,8 +17,6 @@ pytestmark = pytest.mark.proxy
 GEMINI = {"contents": [{"role": "user", "parts": [{"text": "Say hi."}]}]}
 BATCH = {"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
 MESSAGES = [{"role": "user", "content": "Say hi."}]
-# LiteLLM's handlers of errors of these endpoints need a package that only installations with a database have.
-NO_CHAT = 400 if importlib.util.find_spec("prisma") else 500
 
 
 @pytest.mark.parametrize(
@@ -69,13 +66,24 @@ def test_uploads_refuse_auto(proxy: Proxy, upstream: Upstream, path: str, file: 
     assert upstream.seen == []
 
 
-def test_batches_refuse_auto(proxy: Proxy, upstream: Upstream) -> None:
-    """Without a database LiteLLM turns every error of this endpoint into a bare 500. In the query it is LiteLLM that
-    finds no credentials for it."""
-    assert proxy.post("/v1/batches", {"model": "auto", **BATCH}).status_code == NO_CHAT
-    assert proxy.probe()["stats"]["refused"] == 1
-    assert proxy.post("/v1/batches?model=auto", BATCH).status_code == NO_CHAT
+@pytest.mark.parametrize("without", ["nothing", "prisma"])
+@pytest.mark.parametrize("path", ["/v1/batches", "/v1/batches?model=auto", "/openai/v1/batches"])
+def test_batches_refuse_auto(proxy: Proxy, upstream: Upstream, path: str, without: str) -> None:
+    """In the body and in the query; also where the package is absent that LiteLLM's own handler of errors needs, which
+    only installations with a database have."""
+    httpx.post(f"{proxy.base_url}/_without", params={"package": without}, timeout=30)
+    answer = proxy.post(path, BATCH if "model=" in path else {"model": "auto", **BATCH})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "unsupported_endpoint"
+    assert "chooses among chat models" in answer.json()["error"]["message"]
     assert upstream.seen == []
+
+
+def test_other_errors_of_litellms_stay_its_own(proxy: Proxy) -> None:
+    """What we answer in LiteLLM's place is our refusals alone."""
+    httpx.post(f"{proxy.base_url}/_without", params={"package": "prisma"}, timeout=30)
+    assert proxy.post("/v1/batches", {"model": "auto", **BATCH}).status_code == 400
+    assert proxy.post("/v1/batches", {"model": "nobody", **BATCH, "input_file_id": None}).status_code == 500
 
 
 @pytest.mark.parametrize("model", ["auto,cheap", "cheap,auto", "cheap, auto"])

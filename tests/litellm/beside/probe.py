@@ -1,6 +1,7 @@
 """Shows the plugin's state of a proxy process to the tests, and what LiteLLM's own log of each request holds."""
 
 import gc
+import sys
 from collections import deque
 
 from litellm.integrations.custom_logger import CustomLogger
@@ -45,6 +46,7 @@ def tally():
 
 
 BROKEN: list = []
+HIDDEN: dict = {}
 
 
 @app.post("/_break")
@@ -67,6 +69,13 @@ def break_part(part: str = "decide"):
     setattr(holder, name, bug)
 
 
+@app.post("/_without")
+def hide(package: str):
+    """Makes a package one that is not installed, until `/_reset`."""
+    HIDDEN[package] = sys.modules.get(package)
+    sys.modules[package] = None
+
+
 @app.post("/_models")
 def put_model(deployment: dict):
     """What /model/new and /model/update do, without a database."""
@@ -83,6 +92,10 @@ def reset():
     """Forgets health and counters, so that one test's failures do not steer the next one's picks; mends bugs."""
     while BROKEN:
         setattr(*BROKEN.pop())
+    while HIDDEN:
+        name, package = HIDDEN.popitem()
+        del sys.modules[name]
+        sys.modules.update({} if package is None else {name: package})
     old = plugin_state.current()
     if old is not None:
         plugin_state.use(SmartRouter(old.settings))
