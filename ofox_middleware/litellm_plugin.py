@@ -34,6 +34,7 @@ from ofox_middleware.litellm_routed import Routed, allow_dropping, current_route
 from ofox_middleware.litellm_setup import make_router, proxy_router, serve_console, share_health, watch_config
 from ofox_middleware.litellm_stamp import stamp
 from ofox_middleware.litellm_stream import Passage
+from ofox_middleware.litellm_wildcards import skip_absent_wildcards
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import ModelFacts
 
@@ -103,7 +104,9 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         share_health(self.router)
         watch_config(self.router)
         if self.routes:
-            fit_timeouts(proxy_router(), lambda: self.router, lambda: self.ledger)
+            litellm_router = proxy_router()
+            fit_timeouts(litellm_router, lambda: self.router, lambda: self.ledger)
+            skip_absent_wildcards(litellm_router)
         call = events.call_of(data.get("litellm_logging_obj"))
         if call is not None:
             call.own_timeout = sets_timeout(data)

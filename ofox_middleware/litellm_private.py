@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 from typing import Any, Final
 
 from ofox_middleware.errors import OfoxError
@@ -57,9 +58,10 @@ class Moved(OfoxError):
 def optional(name: str) -> Any:
     """The object called ``name`` (one of :data:`NAMES`), ``None`` where the installed LiteLLM has it no longer."""
     try:
-        return getattr(importlib.import_module(NAMES[name]), name, None)
+        module = sys.modules.get(NAMES[name]) or importlib.import_module(NAMES[name])
     except ImportError:
         return None
+    return getattr(module, name, None)
 
 
 def needed(name: str) -> Any:

@@ -25,7 +25,8 @@ ORDER = """
     attempts ledger
     body headers sniff replay guard patience exchange hedging dispatch asgi
     plugin_state litellm_facts litellm_pool litellm_stamp litellm_events litellm_spans litellm_routed
-    litellm_retries litellm_patience litellm_stream litellm_private litellm_keeper litellm_tags litellm_memory
+    litellm_retries litellm_patience litellm_wildcards litellm_stream litellm_private litellm_keeper litellm_tags
+    litellm_memory
     litellm_access litellm_limits
     litellm_proxy litellm_hook litellm_plain litellm_attach litellm_setup litellm_plugin
     telemetry redaction decision_file decision_store metrics tracing console_access console_feed
