@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Collection, Container
 from itertools import pairwise
 
+from ofox_middleware.courtesies import BESIDE, COURTESIES
+
 WINDOW = 1200
 """Characters that are read of a text: half from its head, half from its tail; a third as many of a script whose
 characters say as much as three. With 2,000 nothing is judged better on the training sets."""
@@ -115,6 +117,11 @@ _FILLERS = _COURTESIES | frozenset((
 _LETTERS = re.compile("[A-Za-z]+")
 # What a bracket or the end of a sentence begins with, and only then what it is: a third of the time of three patterns.
 _PIECES = re.compile(r"([(.!?。！？\n](?:(?<=\()[^()\n]{1,120}\)|(?<=[.!?])[.!?]*(?=\s|$)|(?<=[。！？\n])[。！？\n]*))")
+_OTHER_PIECES = re.compile(
+    r"([(.!?。！？।؟\n ](?:(?<=\()[^()\n]{1,120}\)|(?<=[.!?])[.!?]*(?=\s|$|[^\W\x00-\x7f])"
+    r"|(?<=[。！？।؟\n])[。！？।؟\n]*|(?<=[\u0e00-\u0e7f] ) *))"
+)
+"""The same beyond ASCII: there a sentence may follow without a blank, and Thai has blanks for stops."""
 _MOST_PIECES = 80
 """Pieces up to which remarks are looked for; a window of usual text has about 30, sentences and their ends."""
 
@@ -250,7 +257,7 @@ def _stock(words: Container[str], lowered: str) -> list[str]:
 def _without_remarks(text: str, telling: Collection[str]) -> str:
     """``text`` without its sentences and brackets that are courtesies or speak of routing: only those with one of the
     ``telling`` words can be."""
-    pieces = _PIECES.split(text)
+    pieces = (_PIECES if text.isascii() else _OTHER_PIECES).split(text)
     if len(pieces) > _MOST_PIECES:
         return text
     for at, piece in enumerate(pieces):
@@ -285,3 +292,8 @@ def _fold(match: re.Match[str]) -> str:
         return word
     folded = word.translate(_LOOKALIKE)
     return folded if folded.isascii() else word
+
+
+# Of the other languages the words are what `split` makes of them, so they join the English ones down here.
+_COURTESIES |= frozenset(split(normalise(" ".join(COURTESIES.values())).lower()))
+_FILLERS |= _COURTESIES | frozenset(split(normalise(" ".join(BESIDE.values())).lower()))
