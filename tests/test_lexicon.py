@@ -8,6 +8,7 @@ import pytest
 
 from ofox_middleware.difficulty import load_lexicon
 from ofox_middleware.features import FEATURES, Words, read
+from ofox_middleware.plain_text import UNSPACED, normalise, split
 
 
 @cache
@@ -63,8 +64,17 @@ def test_an_everyday_sense_is_not_taken_for_a_hard_one(group: str, text: str) ->
         ("maths", "la derivada de x"), ("maths", "la derivata di x"), ("maths", "de afgeleide en een priemgetal"),
         ("maths", "производная функции"), ("maths", "정수를 모두 구하시오"), ("maths", "bilangan bulat"),
         ("expert", "el paciente"), ("expert", "по закону"), ("explain", "vergelijk trein en vliegtuig"),
+        ("explain", "ทำไมท้องฟ้าสีฟ้า"), ("maths", "จงหาจำนวนเต็ม"), ("greeting", "السلام عليكم"),
     ],
 )  # fmt: skip
 def test_the_hard_sense_still_counts(group: str, text: str) -> None:
     """What was narrowed still finds the words that were meant."""
     assert counts_as(text, group)
+
+
+def test_every_word_can_be_met() -> None:
+    """What the groups hold is written as texts are when they are split: normalised, by grams, without the article."""
+    for word in load_lexicon():
+        bare = word.rstrip("*")
+        assert normalise(bare) == bare, word
+        assert bare in split(bare) or (word.endswith("*") and not UNSPACED.search(bare)), word
