@@ -3,18 +3,21 @@
 Nothing here knows a model or a tier. A measure saturates: ten times the keywords, the padding or the repetition
 cannot move it past its end, which is what keeps a crafted prompt from buying (or dodging) the dear model.
 
-This is the dearest part of a decision, so what is rare in a text is looked for only where a cheaper look says that it
-may be there, characters are counted without regular expressions, and what a word means is looked up once.
+This is the dearest part of a decision. So what is neither a letter nor a blank is taken out of a text in one pass, and
+counted there; what needs its surroundings is looked for only where these marks say that it may be; and what a word
+means is one byte, looked up once, so that words are counted like characters.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import compress, pairwise
 from math import log2
+from string import ascii_letters
+
+import msgspec
 
 from ofox_middleware.plain_text import HAN, UNSPACED, plain
 
@@ -38,22 +41,24 @@ FEATURES = SHAPE + GROUPS + CROSSED
 """Names of the measures, in the order of every feature tuple. Each lies in 0..1."""
 
 _HANGUL = re.compile("[\uac00-\ud7a3]")
-_NUMBER = re.compile(r"\d[\d.,]{0,15}")
-_SYMBOL = re.compile(r"[=+*/^<>|%±×÷√∑∏∫∂∇∞≈≠≤≥∈∉∀∃∪∩⊂⊆→⇒⇔≡φθλπσ°]")
-_NO_SYMBOL = dict.fromkeys(map(ord, "=+*/^<>|%"))
-_NO_DIGIT = dict.fromkeys(map(ord, "0123456789"))
+_NO_MARK = (ascii_letters + " ").encode()
+_BEYOND_ASCII = re.compile("[^\0-\x7f]+")
+_DIGITS = b"0123456789"
+_NUMBER = re.compile("[0-9][0-9.,]{0,15}")
+_NUMBER_IN_ANY_SCRIPT = re.compile(r"\d[\d.,]{0,15}")
+_DIGIT = re.compile(r"\d")
+_ASCII_SYMBOLS = b"=+*/^<>|%"
+_SYMBOL = re.compile("[±×÷√∑∏∫∂∇∞≈≠≤≥∈∉∀∃∪∩⊂⊆→⇒⇔≡φθλπσ°]")
 _LATEX = re.compile(r"\\[a-zA-Z]{2,12}|\$[^$\s\d][^$\n]{0,40}\$")
 # Here and below a pattern starts with what is rare, and looks behind from there: that is several times as fast.
-_INNER_CAPITAL = re.compile("[A-Z](?<=[a-z].)")
+_CAPITAL = re.compile("([A-Z])(?:(?<=([a-z]).)|(?<=([a-z,]) .))?([a-z]*)")
 _JOINED = re.compile("_(?<=[A-Za-z].)(?=[A-Za-z])")
 _CALL = re.compile(r"\((?<=\w.)")
 _SUFFIX = re.compile(r"\.[a-z]{2,4}\b(?=[\s\"'`)]|$)")
 _BLOCK = re.compile(r"\n(?: {4}\S|\t\S|(?:def|class|import|from|#include|public|function|SELECT)\b)")
 _ITEM = re.compile(r"\n {0,3}(?:[-*•]|\d{1,2}[.)])\s")
 _OPTION = re.compile(r"(?:^|\s)\(?([A-Ea-e])[.):]\s")
-_SENTENCE = re.compile("[.!?。！？؟।]+(?:\\s|$)|[。！？।]")
-_NAME = re.compile(r"[A-Z](?<=[a-z,] .)[a-z]+")
-_CAPITALISED = re.compile("[A-Z][a-z]{4,}")
+_SENTENCE = re.compile(r"[.!?。！？؟।](?:[.!?。！？؟।]*(?:\s|$)|(?<=[。！？।]))")
 _QUESTION_MARKS = ("?", "？", "؟")
 _ENGLISH = frozenset((
     "the", "of", "a", "an", "is", "to", "in", "and", "what", "that", "for", "it", "on", "with", "as", "are", "by",
@@ -63,7 +68,12 @@ _ENGLISH = frozenset((
 
 _OTHER_SCRIPT = SHAPE.index("other script")
 _GROUP, _IS_ENGLISH, _IS_LONG, _IS_RARE = 15, 16, 32, 64
-"""Parts of what a word means: its place in :data:`GROUPS` (15: none) and three flags."""
+"""Parts of what a word means, a byte: its place in :data:`GROUPS` (15: none) and three flags."""
+
+_GROUP_OF = bytes(meaning & _GROUP for meaning in range(256))
+_ENGLISH_ONES, _LONG_ONES, _RARE_ONES = (
+    bytes(meaning for meaning in range(256) if meaning & flag) for flag in (_IS_ENGLISH, _IS_LONG, _IS_RARE)
+)
 
 
 class Words(dict[str, int]):
@@ -99,8 +109,7 @@ class Words(dict[str, int]):
         return _GROUP if place is None else place
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """What was measured in one text.
 
     Attributes:
@@ -127,13 +136,17 @@ class Reading:
 def read(text: str, known: Words) -> Reading:
     """Measures ``text``."""
     text, sequence = plain(text)
+    beyond = "" if text.isascii() else "".join(_BEYOND_ASCII.findall(text))
     words = tuple(dict.fromkeys(sequence))[:MAX_WORDS]
-    meanings = list(map(known.__getitem__, words))
-    found = Counter(meanings)
-    size = _size(text, sequence, len(words))
-    shape = (*_shape(text, words, len(sequence), size), *_rare(text, words, meanings, found))
-    group = _groups(found, len(words))
-    brief = max(0.0, 1.0 - log2(1.0 + size) / 7.0)
+    meanings = bytes(map(known.__getitem__, words))
+    capitals = _CAPITAL.findall(text)
+    size = _size(text, beyond, sequence, len(words))
+    shape = (
+        *_shape(text, beyond, capitals, words, total=len(sequence), size=size),
+        *_rare(words, meanings, _capitalised(capitals)),
+    )
+    group = _groups(meanings)
+    brief = _within(1.0 - log2(1.0 + size) / 7.0)
     crossed = (brief * group[1], brief * group[0], brief * group[8], brief * group[3])
     return Reading((*shape, *group, *crossed), words, sequence, shape[_OTHER_SCRIPT], size)
 
@@ -141,143 +154,155 @@ def read(text: str, known: Words) -> Reading:
 def everyday(text: str) -> set[str]:
     """The English words of five letters and more that :func:`read` looks for among the common ones."""
     text, sequence = plain(text)
-    return {word for word in sequence if len(word) >= 5 and word.isascii()} - _capitalised(text)
+    return {word for word in sequence if len(word) >= 5 and word.isascii()} - _capitalised(_CAPITAL.findall(text))
 
 
 def _saturate(count: float, half: float) -> float:
     return count / (count + half)
 
 
-def _size(text: str, sequence: Sequence[str], distinct: int) -> float:
+def _within(value: float) -> float:
+    """``value``, cut to 0..1; ``min`` and ``max`` take four times as long."""
+    return 0.0 if value <= 0.0 else 1.0 if value >= 1.0 else value
+
+
+def _how_many(held: bytes, which: bytes) -> int:
+    return len(held) - len(held.translate(None, which))
+
+
+def _size(text: str, beyond: str, sequence: Sequence[str], distinct: int) -> float:
     often = 3 + distinct // 20  # how often usual text of this many words repeats one of them
-    size = float(sum(map(len, sequence)))
+    size = float(len("".join(sequence)))
     if distinct + often <= len(sequence):
         size -= sum(len(word) * (count - often) for word, count in Counter(sequence).items() if count > often)
-    if not text.isascii():
-        wide = len(HAN.findall(text)) + len(_HANGUL.findall(text))
+    if beyond:
+        wide = len(HAN.findall(beyond)) + len(_HANGUL.findall(beyond))
         if wide:  # a gram of two counts each character twice, and a wide character says as much as several narrow ones
             return 0.6 * size + 1.5 * wide
-        if unspaced := len(UNSPACED.findall(text)):  # grams of four count each character four times
+        if unspaced := len(UNSPACED.findall(beyond)):  # grams of four count each character four times
             return max(float(unspaced), size - 3.0 * unspaced)
     return size or float(sum(map(str.isdigit, text)))  # "2+2?" has no word and is no riddle
 
 
-def _groups(found: Mapping[int, int], distinct: int) -> list[float]:
+def _groups(meanings: bytes) -> list[float]:
     """How much each word group says: one keyword says much of a short ask and little of a long one."""
-    spread = 1.0 + distinct / 12.0
-    counts = [0] * (len(GROUPS) + 2)
-    for meaning, count in found.items():
-        counts[meaning & _GROUP] += count
-    return [_saturate(min(4, count), spread) if count else 0.0 for count in counts[: len(GROUPS)]]
+    spread = 1.0 + len(meanings) / 12.0
+    said = [0.0] * (_GROUP + 1)
+    groups = meanings.translate(_GROUP_OF)
+    for group in set(groups):
+        said[group] = _saturate(min(4, groups.count(group)), spread)
+    return said[: len(GROUPS)]
 
 
-def _shape(text: str, words: Sequence[str], total: int, size: float) -> tuple[float, ...]:
+def _shape(
+    text: str, beyond: str, capitals: Sequence[tuple[str, ...]], words: Sequence[str], *, total: int, size: float
+) -> tuple[float, ...]:
+    """``beyond``: the characters outside ASCII; ``capitals``: what was found of :data:`_CAPITAL`; ``total``: words."""
     scale = log2(1.0 + size)
     sizes = list(map(len, words))
     letters = max(1, sum(sizes))
-    foreign = 0.0 if text.isascii() else sum(len(word) for word in words if not word.isascii()) / letters
+    foreign = sum(len(word) for word in words if not word.isascii()) / letters if beyond else 0.0
     distinct = max(1, len(words))
-    numbers, digits = _numbers(text)
-    commas, questions, quotes = _punctuation(text)
-    lines = text.count("\n")
+    marks = text.encode("ascii", "ignore").translate(None, _NO_MARK)
+    numbers, digits = _numbers(text, beyond, marks)
+    commas, questions, quotes = _punctuation(beyond, marks)
+    lines = marks.count(b"\n")
     from_breaks = f"\n{text}"
+    symbols = _how_many(marks, _ASCII_SYMBOLS) + (len(_SYMBOL.findall(beyond)) if beyond else 0)
     return (
-        min(1.0, scale / 11.0),
-        min(1.0, max(0.0, scale - 4.0) / 4.0),
-        min(1.0, max(0.0, scale - 5.6) / 4.0),
-        min(1.0, max(0.0, scale - 7.0) / 3.0),
-        min(1.0, max(0.0, scale - 8.6) / 2.0),
-        min(1.0, max(0.0, scale - 10.0) / 1.0),
-        min(1.0, max(0.0, letters / distinct - 2.0) / 6.0) if foreign < 0.3 else 0.4,
-        min(1.0, 3.0 * sum(map((8).__lt__, sizes)) / (distinct + 3.0)) if foreign < 0.3 else 0.3,
+        _within(scale / 11.0),
+        _within((scale - 4.0) / 4.0),
+        _within((scale - 5.6) / 4.0),
+        _within((scale - 7.0) / 3.0),
+        _within((scale - 8.6) / 2.0),
+        _within(scale - 10.0),
+        _within((letters / distinct - 2.0) / 6.0) if foreign < 0.3 else 0.4,
+        _within(3.0 * sum(map((8).__lt__, sizes)) / (distinct + 3.0)) if foreign < 0.3 else 0.3,
         1.0 - distinct / max(1, total, distinct),
-        min(1.0, log2(1.0 + numbers) / 5.0) if numbers else 0.0,
-        min(1.0, 5.0 * digits / (len(text) + 20.0)),
-        _saturate(_symbols(text), 5.0),
-        _saturate(len(_LATEX.findall(text)), 3.0) if "\\" in text or "$" in text else 0.0,
-        _saturate(_code_marks(text), 8.0),
-        1.0 if "```" in text or _BLOCK.search(from_breaks) else 0.0,
-        min(1.0, log2(1.0 + lines) / 5.0) if lines else 0.0,
+        _within(log2(1.0 + numbers) / 5.0) if numbers else 0.0,
+        _within(5.0 * digits / (len(text) + 20.0)),
+        _saturate(symbols, 5.0),
+        _saturate(len(_LATEX.findall(text)), 3.0) if b"\\" in marks or b"$" in marks else 0.0,
+        _saturate(_code_marks(text, marks) + sum([inner != "" for _, inner, _, _ in capitals]), 8.0),
+        1.0 if (b"`" in marks and "```" in text) or _BLOCK.search(from_breaks) else 0.0,
+        _within(log2(1.0 + lines) / 5.0) if lines else 0.0,
         _saturate(len(_ITEM.findall(from_breaks)), 3.0),
-        _options(text),
-        min(1.0, questions / 3.0),
-        min(1.0, log2(1.0 + _sentences(text)) / 4.0),
+        _options(text, marks),
+        _within(questions / 3.0),
+        _within(log2(1.0 + _sentences(text, marks)) / 4.0),
         _saturate(commas, 6.0),
-        _saturate(len(_NAME.findall(text)), 4.0),
+        _saturate(sum([after != "" and rest != "" for _, _, after, rest in capitals]), 4.0),
         _saturate(quotes, 8.0),
         foreign,
         1.0 if text[-1:] in _QUESTION_MARKS else 0.0,
-        1.0 if "_" in text or "..." in text else 0.0,
-        min(1.0, log2(numbers - 1.0) / 4.0) if numbers > 2 else 0.0,
+        1.0 if b"_" in marks or (b"." in marks and "..." in text) else 0.0,
+        _within(log2(numbers - 1.0) / 4.0) if numbers > 2 else 0.0,
     )
 
 
-def _numbers(text: str) -> tuple[int, int]:
+def _numbers(text: str, beyond: str, marks: bytes) -> tuple[int, int]:
     """Distinct numbers, and characters of all numbers."""
-    if text.isascii() and len(text.translate(_NO_DIGIT)) == len(text):
+    if beyond and _DIGIT.search(beyond):
+        numbers = _NUMBER_IN_ANY_SCRIPT.findall(text)
+    elif _how_many(marks, _DIGITS):
+        numbers = _NUMBER.findall(text)
+    else:
         return 0, 0
-    numbers = _NUMBER.findall(text)
-    return len(set(numbers)), sum(map(len, numbers))
+    return len(set(numbers)), len("".join(numbers))
 
 
-def _symbols(text: str) -> int:
-    return len(text) - len(text.translate(_NO_SYMBOL)) if text.isascii() else len(_SYMBOL.findall(text))
-
-
-def _punctuation(text: str) -> tuple[int, int, int]:
+def _punctuation(beyond: str, marks: bytes) -> tuple[int, int, int]:
     """Commas, question marks and quotation marks."""
-    count = text.count
-    commas, questions, quotes = count(",") + count(";"), count("?"), count('"') + count("'")
-    if not text.isascii():
-        commas += count("，") + count("、") + count("،")
-        questions += count("？") + count("؟")
-        quotes += count("“") + count("「")
+    count = marks.count
+    commas, questions, quotes = count(b",") + count(b";"), count(b"?"), count(b'"') + count(b"'")
+    if beyond:
+        commas += beyond.count("，") + beyond.count("、") + beyond.count("،")
+        questions += beyond.count("？") + beyond.count("؟")
+        quotes += beyond.count("“") + beyond.count("「")
     return commas, questions, quotes
 
 
-def _code_marks(text: str) -> int:
+def _code_marks(text: str, marks: bytes) -> int:
+    """What programs are written with, capitals within words aside."""
     count = text.count
-    marks = count("{") + count("}") + count(";")
-    marks += count("::") if ":" in text else 0
-    marks += count("</") if "<" in text else 0
-    marks += count("->") + count("=>") if ">" in text else 0
-    marks += count("==") if "=" in text else 0
-    marks += len(_CALL.findall(text)) if "(" in text else 0
-    marks += len(_JOINED.findall(text)) if "_" in text else 0
-    marks += len(_SUFFIX.findall(text)) if "." in text else 0
-    return marks + len(_INNER_CAPITAL.findall(text))
+    found = marks.count(b"{") + marks.count(b"}") + marks.count(b";")
+    found += count("::") if b":" in marks else 0
+    found += count("</") if b"<" in marks else 0
+    found += count("->") + count("=>") if b">" in marks else 0
+    found += count("==") if b"=" in marks else 0
+    found += len(_CALL.findall(text)) if b"(" in marks else 0
+    found += len(_JOINED.findall(text)) if b"_" in marks else 0
+    return found + (len(_SUFFIX.findall(text)) if b"." in marks else 0)
 
 
-def _options(text: str) -> float:
+def _options(text: str, marks: bytes) -> float:
     """1 where answers are offered to choose from: at least three of A to E, marked as such."""
-    if not any(f"B{close}" in text or f"b{close}" in text for close in ").:" if close in text):
-        return 0.0
-    return 1.0 if len(set(_OPTION.findall(text))) >= 3 else 0.0
+    for close in compress(").:", (b")" in marks, b"." in marks, b":" in marks)):
+        if f"B{close}" in text or f"b{close}" in text:
+            return 1.0 if len(set(_OPTION.findall(text))) >= 3 else 0.0
+    return 0.0
 
 
-def _sentences(text: str) -> int:
+def _sentences(text: str, marks: bytes) -> int:
     if not text.isascii():
         return len(_SENTENCE.findall(text))
-    count = text.count
-    ends = count(". ") + count("? ") + count("! ") + (1 if text[-1:] in ".?!" and text else 0)
-    return ends + (count(".\n") + count("?\n") + count("!\n") if "\n" in text else 0)
+    ends = 1 if text and text[-1] in ".?!" else 0
+    for end in compress(".?!", (b"." in marks, b"?" in marks, b"!" in marks)):
+        ends += text.count(f"{end} ") + (text.count(f"{end}\n") if b"\n" in marks else 0)
+    return ends
 
 
-def _capitalised(text: str) -> set[str]:
-    return {word.lower() for word in _CAPITALISED.findall(text)}
+def _capitalised(capitals: Sequence[tuple[str, ...]]) -> set[str]:
+    return {first.lower() + rest for first, _, _, rest in capitals if len(rest) > 3}
 
 
-def _rare(text: str, words: Sequence[str], meanings: Sequence[int], found: Mapping[int, int]) -> tuple[float, float]:
+def _rare(words: Sequence[str], meanings: bytes, names: Collection[str]) -> tuple[float, float]:
     """Share and count of rare English words, names aside; a usual value for text that is not English."""
-    if 8 * _with(_IS_ENGLISH, found) < len(words):
+    if 8 * _how_many(meanings, _ENGLISH_ONES) < len(words):
         return 0.15, 0.2
-    long, rare = _with(_IS_LONG, found), _with(_IS_RARE, found)
-    if names := _capitalised(text):
-        named = [meaning for word, meaning in zip(words, meanings, strict=True) if word in names]
+    long, rare = _how_many(meanings, _LONG_ONES), _how_many(meanings, _RARE_ONES)
+    if names:
+        named = bytes([meaning for word, meaning in zip(words, meanings, strict=True) if word in names])
         long -= len(named)
-        rare -= _with(_IS_RARE, Counter(named))
+        rare -= _how_many(named, _RARE_ONES)
     return rare / (long + 2.0), _saturate(rare, 3.0)
-
-
-def _with(flag: int, found: Mapping[int, int]) -> int:
-    return sum(count for meaning, count in found.items() if meaning & flag)
