@@ -106,13 +106,13 @@ class DecayingMean:
         prior = self.clamp(prior)
         if not self.mass:
             return prior
-        age = now - self._at
+        age, mean = now - self._at, self._mean
         if age <= 0:
-            return self._mean
+            return mean
         left = math.exp(-age / self._tau_s)
-        if not tried:
+        if mean > prior and not tried:
             left *= self._fresh(now, prior)
-        return prior * float((self._mean / prior) ** left)
+        return prior * float((mean / prior) ** left)
 
     def mass_at(self, now: float, prior: float, *, tried: bool = False) -> float:
         """Samples that the mean rests on now, decayed as in :meth:`read`."""
@@ -123,7 +123,8 @@ class DecayingMean:
 
     def _fresh(self, now: float, prior: float) -> float:
         """1, and less when the mean is worse than the prior and stale."""
-        return math.exp(min(0.0, (self.stale_from(prior) - now) / FADE_TAU_S))
+        stale_for = now - self.stale_from(prior)
+        return 1.0 if stale_for <= 0.0 else math.exp(-stale_for / FADE_TAU_S)
 
     def add(self, sample: float, now: float, prior: float | None) -> None:
         """Takes in a sample. ``prior`` is ``None`` when there is none yet: then the first sample is the mean."""
@@ -152,9 +153,9 @@ class DecayingMean:
 
     def clamp(self, value: float) -> float:
         """``value`` within the limits; not-a-number becomes the upper one."""
-        if value >= self._high or value != value:  # noqa: PLR0124 - only NaN differs from itself
-            return self._high
-        return max(value, self._low)
+        if self._low <= value < self._high:
+            return value
+        return self._low if value < self._low else self._high
 
 
 class LatencyHistogram:

@@ -180,11 +180,11 @@ def assess(
     terms: Terms,
 ) -> list[Assessed]:
     """Feasibility, quality, cost and time of every candidate. ``views`` runs beside ``pool``."""
-    cached = terms.cached or {}
-    needs, answer, output_tokens = signals.needs, signals.max_output_tokens, terms.output_tokens
-    room = signals.input_tokens / (1 - terms.context_margin) + (answer or 0)
+    cached, refused, most_usd = terms.cached, terms.refused, terms.max_cost_usd
+    needs, answer = signals.needs, signals.max_output_tokens
+    input_tokens, output_tokens = signals.input_tokens, terms.output_tokens
+    room = input_tokens / (1 - terms.context_margin) + (answer or 0)
     domains, logit = difficulty.domains, difficulty.logit
-    refused = terms.refused or {}
     assessed = []
     for facts, view in zip(pool, views, strict=True):
         group, reason = lack(facts, needs, room, answer)
@@ -192,23 +192,24 @@ def assess(
         assessed.append(item)
         if group == _SKIPPED:
             continue
-        sent = cached.get(facts.name, 0)
+        sent = cached.get(facts.name, 0) if cached else 0
         if sent and not caches(facts, marked=terms.marked):
             sent = 0
-        item.cost_usd = expected_cost_usd(facts, signals.input_tokens, output_tokens, sent)
-        item.rate_usd = rate_usd(facts, signals.input_tokens, terms, item.cost_usd)
-        if terms.max_cost_usd is not None:
-            if item.cost_usd is None:
+        item.cost_usd = cost_usd = expected_cost_usd(facts, input_tokens, output_tokens, sent)
+        item.rate_usd = rate_usd(facts, input_tokens, terms, cost_usd) if terms.further else cost_usd
+        if most_usd is not None:
+            if cost_usd is None:
                 item.group, item.reason = _UNKNOWN, "unknown_price"
-            elif item.cost_usd > terms.max_cost_usd:
+            elif cost_usd > most_usd:
                 item.group, item.reason = _SKIPPED, "over_max_cost"
                 continue
-        if facts.name in refused:
+        availability = view.availability
+        if refused and facts.name in refused:
             item.group, item.reason = _REFUSED, refused[facts.name]
-        else:
+        elif view.state != "closed" or view.in_flight >= view.limit:
             _judge_health(item, view, probes=terms.probes)
-        # A probe is there to find out: what failed before the breaker opened must not keep it from being asked.
-        availability = 1.0 if item.probe else view.availability
+            if item.probe:  # it is there to find out: what failed before must not keep it from being asked
+                availability = 1.0
         ability = sum(map(mul, domains, facts.ability))
         item.quality = availability / (1.0 + math.exp(min(logit - ability, 700.0)))
         answer_s = view.ttft_s + output_tokens * view.s_per_token
@@ -242,12 +243,15 @@ def score(assessed: Sequence[Assessed], profile: Profile) -> None:
         return
     total = profile.quality + profile.cost + profile.time
     weight_quality, weight_cost, weight_time = profile.quality / total, profile.cost / total, profile.time / total
-    best_quality = max(_LEAST, *[item.quality for item in standard])
-    best_time = max(_LEAST, min([item.time_s for item in standard]))
-    known = [item.rate_usd for item in feasible if item.rate_usd is not None]
-    dearest = max(known, default=COST_GRAIN_USD)
-    best_cost = min([item.rate_usd for item in standard if item.rate_usd is not None], default=dearest)
-    best_cost = max(best_cost, COST_GRAIN_USD)
+    best_quality, best_time, best_cost = _LEAST, math.inf, math.inf
+    for item in standard:
+        best_quality = item.quality if item.quality > best_quality else best_quality
+        best_time = item.time_s if item.time_s < best_time else best_time
+        if item.rate_usd is not None and item.rate_usd < best_cost:
+            best_cost = item.rate_usd
+    dearest = max([item.rate_usd for item in feasible if item.rate_usd is not None], default=COST_GRAIN_USD)
+    best_time = max(_LEAST, best_time)
+    best_cost = max(COST_GRAIN_USD, min(best_cost, dearest))
     least_quality = profile.floor * best_quality
     log = math.log
     for item in feasible:
