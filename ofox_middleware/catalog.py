@@ -161,6 +161,11 @@ class Catalog:
             if any(environ.get(variable) for variable in entry.keys) and not self._map.is_deprecated(entry.name, today)
         ]
 
+    def key_variables(self, provider: str) -> tuple[str, ...]:
+        """The environment variables of which one must hold the API key of ``provider``; none when not known."""
+        named = (entry.keys for entry in self._data.shortlist if entry.name.startswith(f"{provider}/"))
+        return next(named, ())
+
     @property
     def _data(self) -> Tables:
         if self._tables is None:

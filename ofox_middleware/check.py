@@ -89,8 +89,8 @@ class Report:
         }
 
 
-def check(router: SmartRouter) -> Report:
-    """What the settings of ``router`` come to."""
+def check(router: SmartRouter, environ: Mapping[str, str] | None = None) -> Report:
+    """What the settings of ``router`` come to; with ``environ``, whether the providers' API keys are in it too."""
     settings = router.settings
     cards = {card.name: card for card in settings.models or ()}
     lines = tuple(_line(facts, cards.get(facts.name)) for facts in router.pool)
@@ -99,8 +99,16 @@ def check(router: SmartRouter) -> Report:
         profiles=settings.all_profiles,
         default=settings.preference,
         auto_models=tuple(settings.auto_models),
-        warnings=tuple(_warnings(settings, lines)),
+        warnings=(*_warnings(settings, lines), *([] if environ is None else missing_keys(router, environ))),
     )
+
+
+def missing_keys(router: SmartRouter, environ: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each provider of the pool whose API key is neither in ``environ`` nor on a card."""
+    for provider in sorted({facts.provider for facts in router.pool if "api_key" not in facts.params}):
+        variables = router.catalog.key_variables(provider)
+        if variables and not any(environ.get(name) for name in variables):
+            yield f"{provider}: {' or '.join(variables)} is not set here; where the requests are sent it must be"
 
 
 def _line(facts: ModelFacts, card: ModelCard | None) -> ModelLine:

@@ -270,9 +270,15 @@ def _serve(options: argparse.Namespace) -> int:
             "there is no model to serve: name some under `models` in a file for --config, in OFOX_MODELS, or set the "
             "API key of a provider, such as OPENAI_API_KEY."
         )
+    from ofox_middleware.check import missing_keys
+
     with listen(options.host, options.port) as listener:
         _say_unless(options.json, "Starting LiteLLM ...")
+        from ofox_middleware.gateway import INSTALL_PROXY, lacks_proxy_extra
         from ofox_middleware.site import Site
+
+        for doubt in (*missing_keys(router, os.environ), *([INSTALL_PROXY] if lacks_proxy_extra() else [])):
+            print(f"ofox: {doubt}", file=sys.stderr, flush=True)
 
         wanted = not options.no_console
         site = Site(router, key=key, local=local, console=wanted, decisions=options.decisions, config=options.config)
@@ -325,7 +331,7 @@ def _check(options: argparse.Namespace) -> int:
 
     if not options.file.exists():
         raise UsageError(f"{options.file} does not exist; `ofox init {options.file}` writes one.")
-    report = check(router_of(settings_of(options.file)))
+    report = check(router_of(settings_of(options.file)), os.environ)
     if options.json:
         print(json.dumps(report.to_dict(), indent=2))
         return 0

@@ -77,6 +77,8 @@ def tune(options: argparse.Namespace) -> int:
     from ofox_middleware import tune as tuning  # noqa: PLC0415
 
     path = options.outcomes or default_path()
+    if options.outcomes is None and not path.exists():
+        raise InvalidRequest(f"{path} does not exist: name a file of outcomes.", code="no_decisions")
     rows = labelled(path)
     try:
         with progress(rows, "reading", then="fitting") as each:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from ofox_middleware.types import Candidate, Surface
 
@@ -57,6 +57,17 @@ class NoPool(OfoxError):
     code = "no_model_pool"
 
 
+_WHEN_ALL: Final[Mapping[str, str]] = {
+    "not_named": "model_routing_config.models matches no name of the pool",
+    "excluded": "exclude leaves none",
+    "context_window": "the prompt and the output asked for (max_tokens) are together longer than their windows",
+    "over_max_cost": "each is expected to cost more than max_cost_usd",
+    "no_image": "none of them takes images",
+    "no_tools": "none of them takes tools",
+}
+"""What to say more where every candidate was left out for the same reason."""
+
+
 class NoCandidate(OfoxError):
     """No candidate can serve this request; each is listed with the reason it was left out."""
 
@@ -65,7 +76,10 @@ class NoCandidate(OfoxError):
     def __init__(self, candidates: Sequence[Candidate]) -> None:
         listed = "; ".join(f"{row.name}: {row.reason}" for row in candidates[:20])
         more = f"; and {len(candidates) - 20} more" if len(candidates) > 20 else ""
-        super().__init__(f"No candidate model can serve this request ({listed}{more}).", param="model")
+        reasons = {row.reason for row in candidates}
+        why = _WHEN_ALL.get(reasons.pop(), "") if len(reasons) == 1 else ""
+        said = f"({listed}{more})" + (f": {why}" if why else "")
+        super().__init__(f"No candidate model can serve this request {said}.", param="model")
         self.candidates = tuple(candidates)
 
 

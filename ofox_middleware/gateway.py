@@ -78,6 +78,8 @@ def create_app(
         lifespan=gateway.lifespan,
     )
     app: ASGIApp = OfoxMiddleware(served, router=router)
+    if lacks_proxy_extra():
+        app = _ChatOnly(app)
     if api_key is not None:
         app = _KeyCheck(app, key=api_key)
     if trusted_hosts is not None:
@@ -93,6 +95,20 @@ _MCP_SURFACES: Final = frozenset({"chat", "responses"})
 @functools.cache
 def _has_mcp() -> bool:
     return importlib.util.find_spec("mcp") is not None
+
+
+# LiteLLM's Responses and Messages paths import modules of its proxy, which ones depends on the release.
+_PROXY_PATHS: Final = frozenset({"/v1/responses", "/v1/messages"})
+_PROXY_MODULES: Final = ("fastapi", "mcp", "orjson")
+INSTALL_PROXY: Final = (
+    "/v1/responses and /v1/messages need what LiteLLM's proxy extra installs: pip install 'ofox-middleware[proxy]'"
+)
+
+
+@functools.cache
+def lacks_proxy_extra() -> bool:
+    """Whether LiteLLM was installed without its proxy extra, so that only chat and text completions work."""
+    return any(importlib.util.find_spec(name) is None for name in _PROXY_MODULES)
 
 
 class Gateway:
@@ -230,7 +246,7 @@ async def _events(stream: Any, surface: Surface, name: str) -> AsyncIterator[byt
     """A LiteLLM stream as server-sent events. An error before the first is raised, a later one ends the stream."""
     begun, held = False, b""
     try:
-        async for chunk in stream:
+        async for chunk in wire.whole_events(stream):
             event = wire.sse_event(chunk, surface, name)
             if not begun:
                 if wire.is_preamble(event, surface):
@@ -244,6 +260,9 @@ async def _events(stream: Any, surface: Surface, name: str) -> AsyncIterator[byt
             raise
         yield wire.sse_error(wire.failure_of(error, surface), surface)
         return
+    else:
+        if not begun and surface == "messages":
+            raise wire.StreamRefused(502, "The provider's stream ended without an answer.")
     finally:
         await _close(stream)
     if surface in {"chat", "text"}:
@@ -288,6 +307,21 @@ def _listed(facts: ModelFacts) -> dict[str, Any]:
     if facts.input_usd is not None and facts.output_usd is not None:
         row["pricing"] = {"prompt": f"{facts.input_usd:.12g}", "completion": f"{facts.output_usd:.12g}"}
     return row
+
+
+class _ChatOnly:
+    """Refuses what this LiteLLM cannot do, before a model is chosen and blamed for it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] not in _PROXY_PATHS:
+            await self._app(scope, receive, send)
+            return
+        error = OfoxError(f"{INSTALL_PROXY}.", code="proxy_extra_missing")
+        surface: Surface = "messages" if scope["path"].endswith("/messages") else "chat"
+        await JSONResponse(wire.refusal(error, surface), status_code=501)(scope, receive, send)
 
 
 class _KeyCheck:

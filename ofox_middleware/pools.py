@@ -35,7 +35,8 @@ class Pools:
         pool = self._resolve(settings.models)
         if not pool:
             patterns = ", ".join(card.name for card in settings.models)
-            raise SettingsError(f"models: no known model matches {patterns}.", param="models")
+            hint = "" if "/" in patterns else "; names begin with their provider, as in openai/gpt-*"
+            raise SettingsError(f"models: no known model matches {patterns}{hint}.", param="models")
         return pool
 
     def callers(self, models: Sequence[str] | None) -> tuple[ModelFacts, ...]:

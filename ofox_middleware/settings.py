@@ -82,7 +82,7 @@ def _said(kind: str, message: str, loc: Sequence[int | str], fields: Iterable[st
     """pydantic's message as a person would say it; ``fields`` are known where ``loc`` is a field's name."""
     if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
         meant = difflib.get_close_matches(str(loc[0]), list(fields), n=1) if len(loc) == 1 else []
-        return f"is not a known field; did you mean {meant[0]}?" if meant else "is not a known field"
+        return f"is not a known field (did you mean {meant[0]}?)" if meant else "is not a known field"
     return message.removeprefix("Value error, ")
 
 

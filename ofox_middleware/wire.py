@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -222,6 +222,29 @@ def sse(data: Mapping[str, Any] | str, event: str | None = None) -> bytes:
     text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     named = f"event: {event}\n" if event else ""
     return f"{named}data: {text}\n\n".encode()
+
+
+_END_OF_EVENT: Final = re.compile(rb"\r?\n\r?\n")
+
+
+async def whole_events(stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    """Chunks of a stream, where bytes are cut at the ends of events; other chunks are events already.
+
+    LiteLLM hands on an Anthropic stream as it came from the network, several events in one piece or one in several.
+    """
+    rest = b""
+    async for chunk in stream:
+        if not isinstance(chunk, bytes | str):
+            yield chunk
+            continue
+        rest += chunk if isinstance(chunk, bytes) else chunk.encode()
+        start = 0
+        for end in _END_OF_EVENT.finditer(rest):
+            yield rest[start : end.end()]
+            start = end.end()
+        rest = rest[start:]
+    if rest:
+        yield rest
 
 
 def is_preamble(event: bytes, surface: Surface) -> bool:

@@ -352,6 +352,19 @@ def test_check_of_a_missing_file_is_wrong_usage(capsys: pytest.CaptureFixture[st
     assert ofox(capsys, "check", tmp_path / "none.yaml").code == 2
 
 
+def test_check_says_which_keys_are_not_set(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A provider of the pool whose key is neither in the environment nor on a card is named with its variable."""
+    path = tmp_path / "ofox.yaml"
+    path.write_text("models: [openai/gpt-4o, groq/x, {name: anthropic/claude-opus-5, params: {api_key: k}}]", "utf-8")
+    monkeypatch.setenv("GROQ_API_KEY", "gsk-mine")
+    told = [line for line in ofox(capsys, "check", path, "--json").json["warnings"] if "_API_KEY" in line]
+    assert len(told) == 1 and told[0].startswith("openai: OPENAI_API_KEY is not set")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
+    assert not any("_API_KEY" in line for line in ofox(capsys, "check", path, "--json").json["warnings"])
+
+
 # serve and demo, as far as they get without a server ---------------------------------------------------------------
 
 

@@ -140,6 +140,12 @@ def test_a_place_that_cannot_be_written_is_a_clear_message(
     assert code == 1 and "cannot be written" in err
 
 
+def test_tune_without_a_log_names_what_it_wants(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no decision was ever stored and no file is named, the message says to name one."""
+    code, _, err = ofox(capsys, "tune", "--out", "weights.json")
+    assert code == 1 and "name a file of outcomes" in err
+
+
 # decisions ---------------------------------------------------------------------------------------------------------
 
 

@@ -35,6 +35,16 @@ def test_no_candidate_lists_each_with_its_reason() -> None:
     assert "and 5 more" in error.message
 
 
+def test_one_common_reason_is_told_in_words() -> None:
+    """Where all candidates were left out for one reason, the message ends with what that means."""
+    alike = NoCandidate([Candidate(name, "skipped", "not_named") for name in "ab"])
+    assert alike.message.endswith(
+        "(a: not_named; b: not_named): model_routing_config.models matches no name of the pool."
+    )
+    mixed = NoCandidate([Candidate("a", "skipped", "not_named"), Candidate("b", "skipped", "no_image")])
+    assert mixed.message.endswith("(a: not_named; b: no_image).")
+
+
 def test_code_can_be_made_finer() -> None:
     """One error class may carry a finer code."""
     assert NotAllowed("x", code="budget").code == "budget"

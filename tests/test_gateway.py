@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anthropic
@@ -508,3 +508,48 @@ def test_tools_work_without_litellms_proxy_packages(monkeypatch: pytest.MonkeyPa
         asyncio.run(call(app, raw, path="/"))
         assert ("_skip_mcp_handler" in seen) is expected
     assert seen["model"] == "openai/gpt-4o"
+
+
+START = b'event: message_start\ndata: {"type": "message_start", "message": {"model": "m"}}\n\n'
+DELTA = b'event: content_block_delta\ndata: {"type": "content_block_delta"}\n\n'
+OVERLOADED = b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status", "holds"),
+    [
+        ([START + DELTA], 200, b"content_block_delta"),
+        ([START[:30], START[30:] + DELTA], 200, b'"model":"house/large"'),
+        ([START + OVERLOADED], 503, b"busy"),
+        ([START], 502, b"ended without an answer"),
+        ([], 502, b"ended without an answer"),
+    ],
+)
+def test_an_anthropic_stream_in_any_pieces(pieces: list[bytes], status: int, holds: bytes) -> None:
+    """A stream that comes in one piece is sent, one that begins with an error or says nothing has its status."""
+
+    async def stream() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    class LiteLLM:
+        async def anthropic_messages(self, **fields: Any) -> Any:
+            return stream()
+
+    gateway = gateway_module.Gateway(SmartRouter(Settings(models=["house/large"])), LiteLLM())
+    app = Starlette(routes=[Route("/", gateway.endpoint("messages"), methods=["POST"])])
+    raw = json.dumps({"model": "house/large", "max_tokens": 9, "stream": True, "messages": ASK}).encode()
+    answer = asyncio.run(call(app, raw, path="/"))
+    assert answer.status == status and holds in answer.body
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses"])
+def test_without_the_proxy_extra_two_protocols_are_refused(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Where LiteLLM lacks what these need, the answer says what to install, and no model is blamed."""
+    monkeypatch.setattr(gateway_module, "lacks_proxy_extra", lambda: True)
+    router = SmartRouter(Settings(models=["openai/gpt-4o"]))
+    raw = json.dumps({"model": "auto", "messages": ASK, "input": "hi", "max_tokens": 9}).encode()
+    answer = asyncio.run(call(create_app(router), raw, path=path))
+    assert answer.status == 501 and b"ofox-middleware[proxy]" in answer.body
+    assert (b'"type":"error"' in answer.body) == (path == "/v1/messages")
+    assert not router.health.snapshot().get("openai/gpt-4o", {}).get("failed")

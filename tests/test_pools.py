@@ -54,6 +54,8 @@ def test_a_glob_without_a_match_is_refused(pools: Pools) -> None:
     """A pool that matches no known model is refused by name."""
     with pytest.raises(SettingsError, match=r"no known model matches nobody/\*"):
         pools.operators(Settings(models=["nobody/*"]))
+    with pytest.raises(SettingsError, match=r"matches gpt-\*; names begin with their provider"):
+        pools.operators(Settings(models=["gpt-*"]))
 
 
 def test_facts_that_make_no_sense_are_refused(pools: Pools) -> None:

@@ -195,9 +195,9 @@ def test_a_misspelt_name_is_guessed(tmp_path: Path) -> None:
     """A setting or field that does not exist is refused with the one that was meant, when one is near."""
     path = tmp_path / "ofox.yaml"
     path.write_text("modles: [a/b]\n")
-    with pytest.raises(SettingsError, match=r"ofox.yaml:1: modles: is not a known field; did you mean models\?"):
+    with pytest.raises(SettingsError, match=r"ofox.yaml:1: modles: is not a known field \(did you mean models\?\)"):
         Settings(config=path)
-    with pytest.raises(InvalidRoutingConfig, match=r"preferance: is not a known field; did you mean preference\?"):
+    with pytest.raises(InvalidRoutingConfig, match=r"preferance: is not a known field \(did you mean preference\?\)\."):
         RoutingConfig.read({"preferance": "cost"})
     with pytest.raises(InvalidRoutingConfig, match=r"zzz: is not a known field\."):
         RoutingConfig.read({"zzz": 1})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -280,6 +282,23 @@ def test_encoded_message_events_name_the_model(as_text: bool) -> None:
 def test_odd_encoded_events_pass_unchanged(odd: bytes) -> None:
     """What only looks like a ``message_start`` is passed on byte for byte."""
     assert wire.sse_event(odd, "messages", "my/model") == odd
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_bytes_are_cut_at_the_ends_of_events(step: int, newline: str) -> None:
+    """However the network cut a stream, each event comes whole and by itself, and a torn last one is kept."""
+    events = [f"event: a{newline}data: 1{newline}{newline}", f"data: 2{newline}{newline}", "data: to"]
+    raw = "".join(events).encode()
+
+    async def stream() -> AsyncIterator[bytes]:
+        for at in range(0, len(raw), step):
+            yield raw[at : at + step]
+
+    async def read() -> list[bytes]:
+        return [event async for event in wire.whole_events(stream())]
+
+    assert asyncio.run(read()) == [event.encode() for event in events]
 
 
 def test_what_says_nothing_of_the_provider_is_told_apart() -> None:
