@@ -20,6 +20,15 @@ returned to."""
 SETTLED_S = 3.0
 """Leaving and returning are judged by the three seconds that follow."""
 
+ROOM_S = 15.0 + SETTLED_S
+"""A model that has less time than this before its next fault, or the run's end, may have had too little to come back:
+it should be back within 15 s, and that shows three seconds later."""
+
+OUTDONE = 0.5
+NEVER = ("next fault first", "run ended first", "others well again and preferred", "not taken back")
+"""Why a model was not taken back. For the third at least half of the requests went to models that were at fault when
+this one's share was measured."""
+
 
 @dataclass(slots=True)
 class Episode:
@@ -31,7 +40,13 @@ class Episode:
             ``None`` when that never came.
         back_s: from the fault's end until, in three seconds, the model got half of its former share.
         first_ok_s: from the fault's end until the model answered a request.
-        opened_s, closed_s: our breaker: open after the fault's begin, closed after its end; ``None``: it was not.
+        room_s: from the fault's end until the model's next fault, or the run's end.
+        next_fault: it is a fault that ends that time, not the run.
+        newcomers: share of attempts, from its first answer after the fault until it was taken back or its time was
+            over, at models that were themselves at fault just before this fault: with those well again, nobody can
+            expect the share that it had without them. ``None``: it did not answer.
+        opened_s, closed_s: our breaker, of several workers' the first: open after the fault's begin, closed after its
+            end; ``None``: it was not.
         after_open: attempts there, and all attempts, from the breaker's opening until the fault's end.
         during: attempts there, and all attempts, while the fault lasted.
     """
@@ -41,6 +56,9 @@ class Episode:
     left_s: float | None = None
     back_s: float | None = None
     first_ok_s: float | None = None
+    room_s: float = 0.0
+    next_fault: bool = False
+    newcomers: float | None = None
     opened_s: float | None = None
     closed_s: float | None = None
     after_open: tuple[int, int] = (0, 0)
@@ -50,6 +68,20 @@ class Episode:
     @property
     def in_use(self) -> bool:
         return self.share_before >= IN_USE
+
+    @property
+    def outdone(self) -> bool:
+        """Whether it answered again while most requests went to models that were at fault before, and are well now."""
+        return self.newcomers is not None and self.newcomers >= OUTDONE
+
+    @property
+    def never_back(self) -> str | None:
+        """Why it was not taken back; ``None`` when it was, or was not in use."""
+        if not self.in_use or self.back_s is not None:
+            return None
+        if self.room_s < ROOM_S:
+            return NEVER[0] if self.next_fault else NEVER[1]
+        return NEVER[2] if self.outdone else NEVER[3]
 
 
 @dataclass(slots=True)
@@ -116,6 +148,15 @@ class Measures:
     def slow_back_s(self) -> list[float | None]:
         """Until a model that had been slow, not failing, was taken back; of those in use before."""
         return [item.back_s for item in self.episodes if item.fault.kind == "brownout" and item.in_use]
+
+    def never_back(self) -> Counter[str]:
+        """Why models that were dead and in use before were not taken back."""
+        return Counter(item.never_back for item in self.episodes if item.fault.dead and item.never_back is not None)
+
+    def back_s(self, *, outdone: bool) -> list[float]:
+        """Until a model that had been dead was taken back, of those that others outdid meanwhile, or of the rest."""
+        dead = [item for item in self.episodes if item.fault.dead and item.in_use]
+        return [item.back_s for item in dead if item.back_s is not None and item.outdone == outdone]
 
     def times(self, name: str) -> list[float | None]:
         """One time of every dead fault; of those in use before, where the time makes sense for those only."""
@@ -189,7 +230,7 @@ def _first_open(fault: Fault, run: Run) -> float | None:
     """When the first of the workers was seen with an open breaker, seconds after the fault's begin."""
     opened = [
         at - fault.start
-        for worker in run.workers
+        for worker in run.workers or [run.states]
         for at, states in worker
         if fault.start <= at < fault.end and states.get(fault.model) == "open"
     ]
@@ -222,12 +263,9 @@ def _episode(fault: Fault, run: Run, scenario: Scenario) -> Episode:
     if left is not None:
         episode.left_s = left - fault.start
         episode.after_left = counts(left, fault.end)
-    following = min(
-        [
-            scenario.seconds,
-            *(item.start for item in scenario.faults if item.model == fault.model and item.start >= fault.end),
-        ]
-    )
+    later = [item.start for item in scenario.faults if item.model == fault.model and item.start >= fault.end]
+    following = min([scenario.seconds, *later])
+    episode.room_s, episode.next_fault = following - fault.end, bool(later)
     after = [attempt for attempt in there if fault.end <= attempt["at"] < following]
     if episode.in_use:
         wanted = episode.share_before / 2
@@ -236,12 +274,17 @@ def _episode(fault: Fault, run: Run, scenario: Scenario) -> Episode:
         episode.back_s = None if back is None else back - fault.end
     answered = [attempt["at"] + attempt["took"] for attempt in after if attempt["outcome"] == "ok"]
     episode.first_ok_s = min(answered) - fault.end if answered else None
-    opened = next(
-        (at for at, states in run.states if fault.start <= at < fault.end and states.get(fault.model) == "open"), None
-    )
-    if opened is not None:
-        episode.opened_s = opened - fault.start
-        episode.after_open = counts(opened, fault.end)
+    if episode.first_ok_s is not None:
+        since, until = fault.end + episode.first_ok_s, fault.end + (episode.back_s or episode.room_s)
+        lately = {
+            item.model for item in scenario.faults if item.start < fault.start and item.end > fault.start - 5.0
+        } - {fault.model}
+        asked = [attempt["model"] for attempt in run.attempts if since <= attempt["at"] < until]
+        episode.newcomers = sum(name in lately for name in asked) / max(1, len(asked))
+    opened_s = _first_open(fault, run)
+    if opened_s is not None:
+        episode.opened_s = opened_s
+        episode.after_open = counts(fault.start + opened_s, fault.end)
         closed = next(
             (at for at, states in run.states if fault.end <= at < following and states.get(fault.model) == "closed"),
             None,
@@ -276,6 +319,9 @@ def as_dict(item: Measures) -> dict[str, Any]:
         "dead_share_during_faults": item.dead("during"),
         "dead_share_after_left": item.dead("after_left"),
         "dead_share_after_breaker_opened": item.dead("after_open"),
+        "not_taken_back": dict(item.never_back()),
+        "back_s_worst": max(item.back_s(outdone=False), default=None),
+        "back_s_worst_where_others_were_preferred": max(item.back_s(outdone=True), default=None),
         "slow_model_back_s": item.slow_back_s(),
         "without_redis": {"requests": item.redis_requests, "failed": item.redis_failed},
         "trip_to_all_workers_s": item.spreads_s,
@@ -286,7 +332,8 @@ def as_dict(item: Measures) -> dict[str, Any]:
                 "model": episode.fault.model, "kind": episode.fault.kind, "share": episode.fault.share,
                 "from": episode.fault.start, "to": episode.fault.end,
                 **{name: getattr(episode, name) for name in (
-                    "share_before", "left_s", "back_s", "first_ok_s", "opened_s", "closed_s", "during", "after_left",
+                    "share_before", "left_s", "back_s", "first_ok_s", "room_s", "newcomers", "never_back",
+                    "opened_s", "closed_s", "during", "after_left",
                     "after_open")},
             }
             for episode in item.episodes

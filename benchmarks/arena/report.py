@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arena.measure import Measures, as_dict, median, quantile
+from benchmarks.arena.measure import NEVER, ROOM_S, Measures, as_dict, median, quantile
 from benchmarks.arena.processes import Run
 from benchmarks.arena.scenario import Scenario
 
@@ -70,16 +70,36 @@ def markdown(measures: Sequence[Measures], scenarios: Sequence[Scenario]) -> str
         "client is a failure of every contender, for nobody may send another answer then; the second column leaves "
         "those out. TTFT is of answered streams, total of all answers. A failing model is left when for three seconds "
         "no more than 5% of the attempts go to it, and taken back when in three seconds it gets half of its former "
-        "share; both only where it had 5% before. A never-left or not-taken-back model counts in `(n never)`; "
-        "a model's faults follow on each other, so some have no time to be taken back. A slow one had a brown-out. "
+        "share; both only where it had 5% before. A never-left or not-taken-back model counts in `(n never)`. "
+        "A slow one had a brown-out. "
         "Answered twice: clients that saw a mix of two answers or a second end; and requests of which a provider "
         "finished a second answer that no client saw, for it came just when the request had gone to another model.",
         "",
+        *_returns(measures),
         *_redis(measures),
         "What failed: " + "; ".join(f"{item.contender}: {_reasons(item)}" for item in measures) + ".",
         "",
     ]
     return "\n".join(lines)
+
+
+def _returns(measures: Sequence[Measures]) -> list[str]:
+    """Which models were not taken back, and why; and which late because others were better."""
+    lines = [
+        f"Why a model that was dead was not taken back: its next fault, or the run's end, came within {ROOM_S:g} s; it "
+        "answered again, but at least half of the requests went to models that were themselves at fault when its "
+        "former share was measured; or else nothing excuses it. The worst time of those taken back is told apart in "
+        "the same way. The model's first answer, above, does not depend on who else is well.",
+        "",
+        "| | " + " | ".join(NEVER) + " | worst time to take back, s | the same where others were preferred, s |",
+        "| --- | " + "--- | " * (len(NEVER) + 2),
+    ]
+    for item in measures:
+        never = item.never_back()
+        worst = [max(item.back_s(outdone=outdone), default=None) for outdone in (False, True)]
+        shown = [str(never[reason]) for reason in NEVER] + ["-" if each is None else f"{each:.1f}" for each in worst]
+        lines.append(f"| {TITLES.get(item.contender, item.contender)} | {' | '.join(shown)} |")
+    return [*lines, ""]
 
 
 def _redis(measures: Sequence[Measures]) -> list[str]:

@@ -179,6 +179,53 @@ def test_leaving_and_returning() -> None:
     assert episode.during == (5, 60)
 
 
+RIVAL = SCENARIO.models[1].name
+
+
+@pytest.mark.parametrize(
+    ("later", "preferred", "reason"),
+    [
+        ((Fault(MODEL, "error", 14.0, 16.0),), MODEL, "next fault first"),
+        ((), MODEL, "run ended first"),
+        ((Fault(RIVAL, "error", 1.0, 5.5),), RIVAL, "others well again and preferred"),
+        ((), RIVAL, "not taken back"),
+    ],
+)
+def test_why_a_model_is_not_taken_back(later: tuple[Fault, ...], preferred: str, reason: str) -> None:
+    """Too little time, others that were at fault before and are well now, and what nothing excuses are told apart."""
+    seconds = 20.0 if preferred == MODEL else 60.0
+    scenario = replace(SCENARIO, seconds=seconds, faults=(Fault(MODEL, "error", 6.0, 12.0), *later))
+    attempts = [_attempt(index / 10) for index in range(60)]
+    attempts += [_attempt(12.5 + index / 10, RIVAL) for index in range(70)]
+    attempts.append(_attempt(13.0))
+    made = measure.measure([Run("x", 1, [], attempts)], [scenario])
+    assert made.episodes[0].never_back == reason
+    assert made.never_back()[reason] == 1
+    assert f"| {reason} |" in report.markdown([made], [scenario])
+
+
+def test_a_late_return_behind_others_is_told_apart() -> None:
+    """A model that answers again, but gets its share only when a rival fails that was ill before, is not blamed."""
+    faults = (Fault(RIVAL, "error", 1.0, 5.5), Fault(MODEL, "error", 6.0, 12.0))
+    scenario = replace(SCENARIO, seconds=60.0, faults=faults)
+    attempts = [_attempt(index / 10) for index in range(60)]
+    attempts += [_attempt(13.0), *(_attempt(13.05 + index / 10, RIVAL) for index in range(100))]
+    attempts += [_attempt(23.1 + index / 10) for index in range(100)]
+    made = measure.measure([Run("x", 1, [], attempts)], [scenario])
+    assert made.back_s(outdone=False) == []
+    assert made.back_s(outdone=True) == [pytest.approx(11.1, abs=0.1)]
+
+
+def test_the_first_of_several_breakers_counts() -> None:
+    """With several workers attempts count as made after the breaker opened from the first worker's opening on."""
+    scenario = replace(SCENARIO, faults=(Fault(MODEL, "error", 6.0, 12.0),))
+    attempts = [_attempt(6.0 + index / 10) for index in range(60)]
+    workers = [[(9.0, {MODEL: "open"})], [(7.0, {MODEL: "open"})]]
+    (episode,) = measure.measure([Run("x", 1, [], attempts, workers[0], workers)], [scenario]).episodes
+    assert episode.opened_s == pytest.approx(1.0)
+    assert episode.after_open == (50, 50)
+
+
 def test_results_are_written(tmp_path: Path) -> None:
     """The table, the numbers and the plot come out of one call."""
     pytest.importorskip("matplotlib")
