@@ -22,8 +22,8 @@ LEAST_OPEN_S: Final = 1.0
 """Open for 5 s x 2^(n-1), at most 300 s: Finagle's failure accrual backs off from 5 to 300 s."""
 
 FRESH_OUTAGE_S: Final = 300.0
-FRESH_OPEN_S: Final = 10.0
-"""In the first five minutes of an outage no wait is longer than 10 s: most outages are short, and a model that is well
+FRESH_OPEN_S: Final = 8.0
+"""In the first five minutes of an outage no wait is longer than 8 s: most outages are short, and a model that is well
 again should be back within 15 s. After that the full backoff applies. A ``Retry-After`` is always honoured."""
 
 JITTER: Final = 0.2
@@ -52,6 +52,10 @@ SPREAD_S: Final = 2.0
 """Probes of one other worker put off ours by at most 15 s after our own wait, those of several by 60 s; and by up to
 2 s at random, so that the worker whose probe it was tries first and the others hear of it."""
 
+MOST_YIELDED_S: Final = 5.0
+"""When our wait is over, another worker may have the first try; ours comes this much later at most, for the other may
+have no request to try it with."""
+
 DEAF_S: Final = 60.0
 """After a probe of ours disproved hearsay, more of it is not believed for this long unless we see failures too."""
 
@@ -64,7 +68,8 @@ class Breaker:
 
     Attributes:
         until: when the wait is over; ``None`` when closed.
-        own_until: when the wait after this worker's own last trip is over, whatever others say.
+        own_until: when the wait after this worker's own last trip, or after what it heard first, is over, whatever
+            others say later.
         row: hard failures in a row.
         row_from: when the first of them was dispatched.
         exponent: n of the backoff.
@@ -74,6 +79,7 @@ class Breaker:
         hearsay: open on the word of other workers only.
         last_ok: dispatch time of the latest dispatched request that went well.
         probe: who holds the probe slot (any object), ``None`` when it is free.
+        moves: how often it opened or closed for what this worker saw itself.
     """
 
     __slots__ = (
@@ -84,10 +90,12 @@ class Breaker:
         "_probe_at",
         "_released",
         "_rng",
+        "_yields_until",
         "closed_at",
         "exponent",
         "hearsay",
         "last_ok",
+        "moves",
         "own_until",
         "probe",
         "recovered_from",
@@ -116,6 +124,8 @@ class Breaker:
         self.own_until = -math.inf
         self._released = False
         self._heard = -math.inf
+        self._yields_until = -math.inf
+        self.moves = 0
 
     def state(self, now: float) -> HealthState:
         """The state now. It follows from the clock: nothing has to run for an open breaker to become half-open."""
@@ -124,8 +134,20 @@ class Breaker:
         return "open" if now < self.until else "half_open"
 
     def probe_free(self, now: float) -> bool:
-        """Whether a half-open breaker has no probe under way, or only one that has shown nothing for long."""
-        return self.probe is None or now - self._probe_at >= PROBE_PATIENCE_S
+        """Whether a half-open breaker has no probe under way, or only one that has shown nothing for long, and no
+        other worker has the first try."""
+        return now >= self._yields_until and (self.probe is None or now - self._probe_at >= PROBE_PATIENCE_S)
+
+    def turn_due(self, now: float, within_s: float) -> bool:
+        """Whether a probe may go within ``within_s`` seconds and the workers should settle which of them sends it."""
+        until = self.until
+        due = until is not None and until - within_s <= now < until + MOST_YIELDED_S
+        return due and self.probe is None and not self._released
+
+    def yield_turn(self, now: float, for_s: float) -> None:
+        """Another worker has the first try: ours waits for ``for_s`` seconds from now, if that is not too long."""
+        if self.until is not None and self.probe is None:
+            self._yields_until = min(now + for_s, self.until + MOST_YIELDED_S)
 
     def take_probe(self, prober: object, now: float) -> bool:
         """Gives the probe slot to ``prober`` if the breaker is half-open and the slot free; whether it did."""
@@ -191,6 +213,8 @@ class Breaker:
         self.until = self.own_until = now + min(max(wait, hint_s), LONGEST_OPEN_S)
         self.hearsay = False
         self.probe = None
+        self._yields_until = -math.inf
+        self.moves += 1
 
     def extend(self, now: float, hint_s: float) -> None:
         """A ``Retry-After`` that came in while open: it wins when it ends later."""
@@ -209,6 +233,8 @@ class Breaker:
         self.row_from = -math.inf
         self.closed_at = self._clean_from = now
         self._released = False
+        self._yields_until = -math.inf
+        self.moves += 1
 
     def hear(
         self, now: float, opened: list[tuple[float, float]], last_ok: float, probing_until: float = -math.inf
@@ -217,8 +243,9 @@ class Breaker:
 
         The newest evidence wins: a trip counts only as long as no worker had a success since. A closed breaker opens
         on the others' word, unless a request that this worker dispatched after their trip went well; see
-        :data:`ONE_VOICE_S` for how long. A breaker of our own waits for a probe of theirs that is under way, and
-        longer when one failed after ours (:data:`ONE_POSTPONES_S`). When the newest evidence is good, what was opened
+        :data:`ONE_VOICE_S` for how long. A breaker of our own, or one opened on a word that we or several others
+        confirm, waits for a probe of theirs that is under way, and longer when one failed after ours
+        (:data:`ONE_POSTPONES_S`). When the newest evidence is good, what was opened
         on their word closes, and our own breaker may probe at once, though only once per outage.
 
         Args:
@@ -233,7 +260,7 @@ class Breaker:
             self._hear_well(now)
         elif self.until is None:
             self._hear_ill(now, tripped, until, many=len(opened) > 1)
-        elif not self.hearsay and self.probe is None:
+        elif self.probe is None and (not self.hearsay or self.row or len(opened) > 1):
             self._put_off(now, probing_until, many=len(opened) > 1)
             if tripped > self._heard + SKEW_S:
                 self._heard = tripped
@@ -242,8 +269,8 @@ class Breaker:
     def _hear_ill(self, now: float, tripped: float, until: float, *, many: bool) -> None:
         if until <= now or tripped <= max(self.last_ok, self.closed_at) or (now < self._deaf_until and not self.row):
             return
-        self.until = min(until, now + (MANY_VOICES_S if many or self.row else ONE_VOICE_S))
-        self.tripped_at = tripped
+        self.until = self.own_until = min(until, now + (MANY_VOICES_S if many or self.row else ONE_VOICE_S))
+        self.tripped_at = self._heard = tripped
         self.hearsay = True
         self.probe = None
 
@@ -254,6 +281,7 @@ class Breaker:
             self.until = max(self.until, min(spread, latest, now + LONGEST_OPEN_S))
 
     def _hear_well(self, now: float) -> None:
+        self._yields_until = -math.inf
         if self.hearsay:
             self.until = None
             self.hearsay = False

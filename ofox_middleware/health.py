@@ -9,6 +9,7 @@ Each constant names the source of its rule: see ``breaker``, ``model_health``, `
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import threading
@@ -33,6 +34,9 @@ LONGEST_NAME: Final = 256
 """Other workers listened to, models in one report, and characters of a model's name."""
 
 REPORTED_FOR_S: Final = 60.0
+
+WANTED_S: Final = 10.0
+"""Whoever was not asked for a model for this long has no request to probe it with."""
 
 
 class HealthBook:
@@ -164,6 +168,27 @@ class HealthBook:
             _, before = self._workers.get(worker, (0.0, set[str]()))
             self._unhear(worker, before - named)
             self._workers[worker] = (until, named)
+
+    def probes_due(self, within_s: float) -> list[str]:
+        """Models that this worker is asked for and may probe within ``within_s`` seconds; at most 256."""
+        now = self._clock()
+        due = (
+            name
+            for name, record in self._models.copy().items()
+            if now - record.viewed_at < WANTED_S and record.breaker.turn_due(now, within_s)
+        )
+        return list(itertools.islice(due, MOST_REPORTED))
+
+    def yield_probe(self, model: str, for_s: float) -> None:
+        """Another worker has the first try at ``model``; ours waits for it (:meth:`Breaker.yield_turn`)."""
+        record = self._models.get(model)
+        if record is not None:
+            with record.lock:
+                record.breaker.yield_turn(self._clock(), for_s)
+
+    def moves(self) -> int:
+        """Changes whenever a breaker opens or closes for what this worker saw itself: news that others should hear."""
+        return sum(record.breaker.moves for record in self._models.copy().values())
 
     def workers(self) -> int:
         """Other workers whose reports count now."""

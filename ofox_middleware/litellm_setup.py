@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route
 from ofox_middleware import plugin_state
 from ofox_middleware.errors import SettingsError
 from ofox_middleware.litellm_pool import Pool
+from ofox_middleware.redis_urls import redis_url
 from ofox_middleware.reload import Reloader, reloader_of
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
@@ -110,7 +111,7 @@ def share_health(router: SmartRouter) -> None:
 def _make_sharing(router: SmartRouter) -> HealthSharing | None:
     if router.settings.redis_url is None and not any(name.startswith("REDIS_") for name in os.environ):
         return None
-    from ofox_middleware.sharing import HealthSharing, redis_url  # noqa: PLC0415 - loads aiocache
+    from ofox_middleware.sharing import HealthSharing  # noqa: PLC0415 - loads aiocache
 
     url = router.settings.redis_url or redis_url(os.environ)
     try:

@@ -24,14 +24,14 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import Annotated, Any, Final, Protocol
-from urllib.parse import quote
+from typing import Annotated, Any, Final, Protocol, TypeVar
 
 import msgspec
 from aiocache.serializers import NullSerializer
 
-from ofox_middleware.errors import SettingsError
 from ofox_middleware.health import HealthBook, Report
+from ofox_middleware.redis_urls import check_redis_url
+from ofox_middleware.turns import Turns
 
 INTERVAL_S: Final = 1.0
 TTL_S: Final = 15.0
@@ -40,6 +40,12 @@ OP_TIMEOUT_S: Final = 0.05
 
 CONNECT_TIMEOUT_S: Final = 1.0
 """The first operation after a failure may take this long: it makes the connection, perhaps with TLS."""
+
+GLANCE_S: Final = 0.2
+REST_S: Final = 0.3
+"""When a breaker opens or closes the news goes out at once, and a bell is rung: a key in the cache that changes. The
+others look at it this often; so nobody sends a model requests for a whole second after another worker found it down.
+Between two rounds there is always a short rest, so that a model that flaps cannot keep everybody busy."""
 
 LONGEST_PAUSE_S: Final = 30.0
 FUTURE_S: Final = 2.0
@@ -59,6 +65,7 @@ class Envelope(msgspec.Struct):
     memories: dict[str, msgspec.Raw] = {}
 
 
+_T = TypeVar("_T")
 _decoder = msgspec.json.Decoder(Envelope)
 _encode = msgspec.json.encode
 
@@ -109,12 +116,16 @@ class HealthSharing:
         memories: Mapping[str, Memory] | None = None,
     ) -> None:
         if cache is None and url is not None:
-            _check(url)
+            check_redis_url(url)
         self._book = book
         self._memories = {} if memories is None else memories
         self._url = url
         self._given = cache
         self._keys = [f"ofox:{namespace}:health:1:{place}" for place in range(PLACES)]
+        self._bell = f"ofox:{namespace}:bell:1"
+        self._rung: Any = None
+        self._moves = 0
+        self._turns = Turns(book, namespace=namespace, interval_s=interval_s)
         self._interval_s = interval_s
         self._wall = wall
         self._rng = random.Random() if rng is None else rng
@@ -197,28 +208,50 @@ class HealthSharing:
                     self._error = type(error).__name__
                     self._connected = False
                 pause = self._interval_s * 2.0 ** min(max(0, failed - 1), 10)
-                await asyncio.sleep(min(pause, LONGEST_PAUSE_S) * self._rng.uniform(0.75, 1.0))
+                pause = min(pause, LONGEST_PAUSE_S) * self._rng.uniform(0.75, 1.0)
+                await (asyncio.sleep(pause) if failed else self._wait(pause))
         finally:
             await self._leave()
 
+    async def _wait(self, pause_s: float) -> None:
+        """Waits for the next round: ``pause_s`` seconds, or until there is news of ours or of others."""
+        rest = min(REST_S, pause_s)
+        await asyncio.sleep(rest)
+        left = pause_s - rest
+        while left > 0 and self._book.moves() == self._moves and not await self._hears_bell():
+            await asyncio.sleep(min(GLANCE_S, left))
+            left -= GLANCE_S
+
+    async def _hears_bell(self) -> bool:
+        try:
+            return bool(await _heeding_cancel(self._cache.get(self._bell, timeout=OP_TIMEOUT_S)) != self._rung)
+        except Exception:  # noqa: BLE001 - the next round will say what ails the cache
+            return False
+
     async def _round(self) -> None:
-        """Reads the others, publishes, merges."""
+        """Reads the others, publishes, merges, settles who probes."""
         if not self._connected:
             await self._cache.exists(self._keys[0], timeout=CONNECT_TIMEOUT_S)
             self._connected = True
-        values = await self._cache.multi_get(self._keys, timeout=OP_TIMEOUT_S)
+        *values, self._rung = await self._cache.multi_get([*self._keys, self._bell], timeout=OP_TIMEOUT_S)
         now = self._wall()
         self._find_place(values)
+        moves = self._book.moves()
         if self._place is not None:
             memories = {name: msgspec.Raw(_encode(memory.summary())) for name, memory in self._memories.items()}
             envelope = Envelope(self._worker, now, self._book.summary(), memories)
             await self._cache.set(self._keys[self._place], _encode(envelope), ttl=TTL_S, timeout=OP_TIMEOUT_S)
+            if moves != self._moves:
+                self._rung = f"{self._worker}:{moves}".encode()
+                await self._cache.set(self._bell, self._rung, ttl=TTL_S, timeout=OP_TIMEOUT_S)
+        self._moves = moves
         others = [value for place, value in enumerate(values) if value is not None and place != self._place]
         if len(others) > READ_AT_ONCE:
             others = self._rng.sample(others, READ_AT_ONCE)
         for value in others:
             self._merge(value, now)
             await asyncio.sleep(0)  # Lets requests in between.
+        await self._turns.ask(self._cache, self._worker, OP_TIMEOUT_S)
         self._rounds += 1
 
     def _merge(self, value: Any, now: float) -> None:
@@ -286,26 +319,7 @@ class HealthSharing:
                 await asyncio.wait_for(pool.disconnect(), CONNECT_TIMEOUT_S)
 
 
-def redis_url(environ: Mapping[str, str]) -> str | None:
-    """The Redis that LiteLLM is told to use by its own variables, for when ``OFOX_REDIS_URL`` is unset.
-
-    Reads ``REDIS_URL``, or ``REDIS_HOST`` with ``REDIS_PORT``, ``REDIS_USERNAME``, ``REDIS_PASSWORD``, ``REDIS_SSL``
-    and ``REDIS_DB``. Clusters and sentinels are not supported: ``None``.
-    """
-    if environ.get("REDIS_CLUSTER_NODES") or environ.get("REDIS_SENTINEL_NODES"):
-        return None
-    if environ.get("REDIS_URL"):
-        return environ["REDIS_URL"]
-    host = environ.get("REDIS_HOST")
-    if not host:
-        return None
-    scheme = "rediss" if environ.get("REDIS_SSL", "").lower() == "true" else "redis"
-    user, password = environ.get("REDIS_USERNAME", ""), environ.get("REDIS_PASSWORD", "")
-    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if password else ""
-    return f"{scheme}://{login}{host}:{environ.get('REDIS_PORT') or 6379}/{environ.get('REDIS_DB') or 0}"
-
-
-async def _heeding_cancel(work: Coroutine[Any, Any, None]) -> None:
+async def _heeding_cancel(work: Coroutine[Any, Any, _T]) -> _T:
     """Awaits ``work``, and never misses a cancellation.
 
     Before Python 3.12 ``wait_for``, which aiocache uses, may swallow one that comes as its operation ends; then the
@@ -322,23 +336,7 @@ async def _heeding_cancel(work: Coroutine[Any, Any, None]) -> None:
     finally:
         if task.done() and not task.cancelled():
             task.exception()  # looked at, so that it is not reported as lost
-    await task
-
-
-def _check(url: str) -> None:
-    try:
-        from redis.asyncio.connection import parse_url  # noqa: PLC0415 - redis is optional
-    except ImportError:
-        raise SettingsError(
-            "redis_url is set but redis is not installed: pip install 'ofox-middleware[redis]'.", param="redis_url"
-        ) from None
-    try:
-        parse_url(url)
-    except ValueError:
-        # Not the URL itself, which may hold a password.
-        raise SettingsError(
-            "redis_url cannot be read: use redis://, rediss:// or unix://.", param="redis_url"
-        ) from None
+    return await task
 
 
 def _read(value: Any) -> Envelope | None:

@@ -17,10 +17,10 @@ TESTS = Path(__file__).parent
 
 # A file may import only files above it.
 ORDER = """
-    types errors settings
+    types errors settings redis_urls
     model_names tables abilities model_map catalog pools
     tokens harness messages skim trajectory signals courtesies plain_text features difficulty
-    failures lacks adapting windows latency breaker fleet model_health leases health sharing
+    failures lacks adapting windows latency breaker fleet model_health leases health turns sharing
     lack_book sessions rules scoring router reload
     attempts ledger
     body headers sniff replay guard patience exchange hedging dispatch asgi

@@ -97,7 +97,7 @@ def test_waits_are_short_in_a_fresh_outage() -> None:
         waits.append(wait(breaker, now))
         now += waits[-1]
     assert 4.0 <= waits[0] <= 6.0
-    assert all(8.0 <= later <= 12.0 for later in waits[1:])
+    assert all(6.4 <= later <= 9.6 for later in waits[1:])
 
 
 def test_a_flapping_model_is_one_outage() -> None:

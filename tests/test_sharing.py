@@ -25,7 +25,7 @@ from aiocache.serializers import NullSerializer
 from ofox_middleware import sharing as module
 from ofox_middleware.errors import SettingsError
 from ofox_middleware.health import HealthBook, Report
-from ofox_middleware.sharing import PLACES, READ_AT_ONCE, TTL_S, Envelope, HealthSharing, redis_url
+from ofox_middleware.sharing import PLACES, READ_AT_ONCE, TTL_S, Envelope, HealthSharing
 from tests.health_tools import look, succeed, trip
 
 REDIS = shutil.which("redis-server")
@@ -584,7 +584,7 @@ def test_workers_share_through_redis(redis: RedisServer) -> None:
             # The rule of the house, with room for a busy machine: the rounds of both sides take a second each.
             assert all(share.status()["rounds"] > 0 for share in shares)
             assert time.monotonic() - tripped < 30.0
-        assert redis.ask("DBSIZE") == b":0\r\n"
+        assert redis.ask("KEYS", "*:health:*") == b"*0\r\n"
 
     asyncio.run(main())
 
@@ -625,6 +625,53 @@ def test_redis_killed_and_restarted(redis: RedisServer) -> None:
             await until(lambda: all(share.status()["connected"] for share in shares), 60.0)
             trip(books[0])
             await until(lambda: look(books[1]).state == "open", 60.0)
+
+    asyncio.run(main())
+
+
+def test_news_does_not_wait_for_the_next_round() -> None:
+    """A breaker that trips is heard of long before the round that is due, and so is the next one."""
+
+    async def main() -> None:
+        cache, books = a_cache(), [a_book(), a_book()]
+        shares = [sharing(book, cache=cache, interval_s=600.0, rng=random.Random(n)) for n, book in enumerate(books)]
+        async with running(*shares):
+            for model in ("m", "n"):
+                trip(books[0], model)
+                await until(lambda model=model: look(books[1], model).state == "open")  # type: ignore[misc]
+
+    asyncio.run(main())
+
+
+def test_a_bell_that_cannot_be_heard_does_no_harm() -> None:
+    """When the cache fails between two rounds, the next round comes when it is due, and says what ails it."""
+
+    async def main() -> None:
+        cache = a_cache()
+        share = sharing(a_book(), cache=cache, interval_s=0.6)
+        async with running(share):
+            await until(lambda: share.status()["rounds"] > 0)
+            cache.get = raising(OSError("gone"))
+            rounds = share.status()["rounds"]
+            await until(lambda: share.status()["rounds"] > rounds + 1)
+            assert share.status()["failures"] == 0
+
+    asyncio.run(main())
+
+
+def test_one_of_several_workers_probes() -> None:
+    """Of the workers whose waits are over only one lets a request through to the model that was down."""
+
+    async def main() -> None:
+        cache, books = a_cache(), [a_book() for _ in range(4)]
+        async with running(*(sharing(book, cache=cache, rng=random.Random(n)) for n, book in enumerate(books))):
+            await until(lambda: all(book.workers() == 3 for book in books))
+            for book in books:
+                trip(book)
+                breaker = book._models["m"].breaker
+                breaker.until = breaker.own_until = time.monotonic() + 0.5
+            await until(lambda: all(look(book).state == "half_open" for book in books))
+            assert sum(look(book).probe_free for book in books) == 1
 
     asyncio.run(main())
 
@@ -750,25 +797,6 @@ def test_redis_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis.asyncio.connection", None)
     with pytest.raises(SettingsError, match=r"ofox-middleware\[redis\]"):
         HealthSharing(a_book(), url="redis://127.0.0.1")
-
-
-@pytest.mark.parametrize(
-    ("environ", "url"),
-    [
-        ({}, None),
-        ({"REDIS_HOST": ""}, None),
-        ({"REDIS_URL": "rediss://x:1/2", "REDIS_HOST": "y"}, "rediss://x:1/2"),
-        ({"REDIS_HOST": "h"}, "redis://h:6379/0"),
-        ({"REDIS_HOST": "h", "REDIS_PORT": "7", "REDIS_DB": "3", "REDIS_SSL": "True"}, "rediss://h:7/3"),
-        ({"REDIS_HOST": "h", "REDIS_PASSWORD": "p@s:s/"}, "redis://:p%40s%3As%2F@h:6379/0"),
-        ({"REDIS_HOST": "h", "REDIS_USERNAME": "u", "REDIS_PASSWORD": "p"}, "redis://u:p@h:6379/0"),
-        ({"REDIS_HOST": "h", "REDIS_CLUSTER_NODES": "[]"}, None),
-        ({"REDIS_HOST": "h", "REDIS_SENTINEL_NODES": "[]"}, None),
-    ],
-)
-def test_litellms_redis(environ: dict[str, str], url: str | None) -> None:
-    """LiteLLM's own Redis variables make a URL; clusters and sentinels do not."""
-    assert redis_url(environ) == url
 
 
 def test_the_door_to_redis_is_narrow() -> None:

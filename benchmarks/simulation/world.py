@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ofox_middleware.health import HealthBook, Lease
+from ofox_middleware.health import HealthBook, Lease, Summary
+from ofox_middleware.sharing import GLANCE_S, INTERVAL_S, PLACES, REST_S
+from ofox_middleware.turns import AHEAD, MOST_ASKED, TURN_S, WAITS
 
 TOKENS = 100
 FIRST_BYTE_TIMEOUT_S = 10.0
@@ -271,19 +273,41 @@ class Worker:
 
 
 def share_health(line: Timeline, workers: list[Worker], rng: random.Random) -> None:
-    """What ``sharing.py`` does, without the cache: 64 publish, each round reads at most 16, about once a second."""
+    """What ``sharing.py`` does, without the cache: 64 publish, each round reads at most 16, about once a second, and
+    soon after a breaker has opened or closed; whoever asks first has the turn to probe."""
     books = [worker.policy.book for worker in workers if isinstance(worker.policy, Healthy)]
-    published: dict[int, tuple[float, object]] = {}
+    published: dict[int, tuple[float, Summary]] = {}
+    turns: dict[str, tuple[int, float]] = {}
+    moves = [0] * len(books)
+    due = [0.0] * len(books)
+    bell = 0
 
     def round_of(index: int) -> None:
+        nonlocal bell
         book = books[index]
         others = [key for key in published if key != index]
         for key in others if len(others) <= 16 else rng.sample(others, 16):
             at, summary = published[key]
-            book.merge(str(key), summary, age_s=line.now - at)  # type: ignore[arg-type]
-        if index < 64:
+            book.merge(str(key), summary, age_s=line.now - at)
+        if index < PLACES:
             published[index] = (line.now, book.summary())
-        line.at(line.now + rng.uniform(0.75, 1.0), lambda: round_of(index))
+        bell += book.moves() != moves[index]
+        moves[index] = book.moves()
+        for model in book.probes_due(AHEAD * INTERVAL_S)[:MOST_ASKED]:
+            holder, until = turns.get(model, (index, 0.0))
+            if until <= line.now:
+                turns[model] = (index, line.now + TURN_S)
+            elif holder != index:
+                book.yield_probe(model, WAITS * INTERVAL_S)
+        due[index] = line.now + INTERVAL_S * rng.uniform(0.75, 1.0)
+        heard = bell
+        line.at(line.now + REST_S, lambda: glance(index, heard))
+
+    def glance(index: int, heard: int) -> None:
+        if line.now >= due[index] or bell != heard or books[index].moves() != moves[index]:
+            round_of(index)
+        else:
+            line.at(min(due[index], line.now + GLANCE_S), lambda: glance(index, heard))
 
     for index in range(len(books)):
         line.at(rng.random(), lambda index=index: round_of(index))  # type: ignore[misc]
