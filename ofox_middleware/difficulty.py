@@ -30,8 +30,9 @@ LEVEL_SCALE = 1.5
 TEXT_DOMAINS = DOMAINS[:-1]
 """The domains a text can speak for; ``vision`` follows from an image in the request."""
 
-KEYWORDS_FULL = 1.35
-"""Logits that the keywords of a text count in full; no stuffing of them adds more than half a logit beyond."""
+KEYWORDS_MOST, KEYWORDS_LEAST, KEYWORDS_MORE = 1.6, 0.5, 0.4
+"""Logits that the keywords of a text count in full where the rest of it is easy ("prove that ..."), and where it is
+hard already; and the most that any stuffing of them adds beyond."""
 
 REMEMBERED = 1024
 """Asks whose judgement is remembered. A turn of a tool loop asks what the one before it asked, and a follow-up leans on
@@ -247,7 +248,7 @@ class DifficultyModel:
             part -= usual
             if part > _TELLING or part < -_TELLING:
                 evidence.append((name, part))
-        over = excess(keywords)
+        over = excess(keywords, hard - keywords)
         if over:
             evidence.append(("more keywords than count", -over))
         columns = [hard - over, one, two, three, four, five, six, seven]
@@ -311,10 +312,11 @@ def _follow_up_share(reading: Reading) -> float:
     return max(0.0, 1.0 - reading.size / 60.0) * 0.8 * (1.0 - min(1.0, 2.5 * max(greeting, fact)))
 
 
-def excess(keywords: float) -> float:
-    """What is taken back of the keywords' part: above ``KEYWORDS_FULL`` it bends toward half a logit more."""
-    over = keywords - KEYWORDS_FULL
-    return over - over / (1.0 + 2.0 * over) if over > 0.0 else 0.0
+def excess(keywords: float, rest: float) -> float:
+    """What is taken back of the keywords' part of a logit whose other part is ``rest``: what they count in full falls
+    as the rest rises, and above it they bend toward ``KEYWORDS_MORE`` beyond."""
+    over = keywords - min(KEYWORDS_MOST, max(KEYWORDS_LEAST, KEYWORDS_LEAST - 0.6 * rest))
+    return over - over / (1.0 + over / KEYWORDS_MORE) if over > 0.0 else 0.0
 
 
 KEYWORD_MEASURES = tuple(

@@ -34,7 +34,7 @@ SHAPE = (
     "length", "length>16", "length>48", "length>128", "length>400", "length>1000",
     "word length", "long words", "repetition", "numbers", "digits", "symbols", "latex", "code marks", "code block",
     "lines", "list", "options", "questions", "sentences", "clauses", "names", "quotes", "other script", "ends asking",
-    "blank to fill", "many numbers", "rare share", "rare count",
+    "blank to fill", "many numbers", "ask length", "beside the ask", "lines beside the ask", "rare share", "rare count",
 )  # fmt: skip
 CROSSED = ("brief fact", "brief greeting", "brief proof", "brief explain")
 FEATURES = SHAPE + GROUPS + CROSSED
@@ -237,7 +237,25 @@ def _shape(
         1.0 if text[-1:] in _QUESTION_MARKS else 0.0,
         1.0 if b"_" in marks or (b"." in marks and "..." in text) else 0.0,
         _within(log2(numbers - 1.0) / 4.0) if numbers > 2 else 0.0,
+        *_ask(text, lines),
     )
+
+
+def _ask(text: str, lines: int) -> tuple[float, float, float]:
+    """How long the sentence is that asks, the shorter of the first and the last question or else the first sentence,
+    and how much stands beside it, of prose and in lines: often what was pasted."""
+    before = text.rfind
+    if (last := before("?")) > 0:
+        ask = last - max(before(".", 0, last), before("?", 0, last), before("!", 0, last), before("\n", 0, last))
+        first = text.find("?")
+        if first < last:
+            ask = min(ask, max(4, first - max(before(".", 0, first), before("!", 0, first), before("\n", 0, first))))
+    else:
+        ends = [end for end in (text.find("\n"), text.find(": "), text.find(". ")) if end > 3]
+        ask = min(ends, default=len(text))
+    rest = len(text) - ask
+    in_lines = _within((log2(1.0 + rest) - 5.0) / 5.0) if lines else 0.0
+    return _within(log2(1.0 + ask) / 9.0), _saturate(rest, 60.0), in_lines
 
 
 def _numbers(text: str, beyond: str, marks: bytes) -> tuple[int, int]:

@@ -1,35 +1,54 @@
 """The fit of ``ofox tune``: classes of requests that take the place of the domains, and abilities in each. Pure.
 
-Each model's score is regressed on the measures of the text (ridge); requests whose expected scores look alike form
-classes (k-means); each model's ability in a class follows from its expected score there. All of it is linear in what
-the router measures anyway, so a tuned file costs nothing more at run time.
+Each model's score is regressed on the measures of the text (ridge), and what these leave on the words that several
+requests have; requests whose expected scores look alike form classes (k-means); each model's ability in a class follows
+from its expected score there. All of it is linear in what the router looks at anyway, so a tuned file costs nothing
+more at run time.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import add
 from typing import Any
 
 from ofox_middleware.difficulty import TEXT_DOMAINS, DifficultyModel, Weights, softmax
 from ofox_middleware.features import FEATURES
-from ofox_middleware.regress import apart, classes, dot, ridge
+from ofox_middleware.regress import apart, classes, dot, ridge, sparse_ridge
 from ofox_middleware.types import DOMAINS
 
 CONTRAST = 3.0
 """How much more a difference between models counts than their mean when requests are put into classes. Chosen on the
 training sets of ``benchmarks/quality``, never on a test set."""
 
+WORD_STRENGTH = 15.0
+"""The ridge of the words, in labels, each word counting one over the root of how many words its text has. Chosen on
+the training sets, like :data:`CONTRAST`."""
+
+MIN_REQUESTS_OF_WORD = 3
+"""Requests that a word must be in: it goes into a file, and what one person wrote must not."""
+
+MOST_WORDS = 2000
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One request with its labels; ``inputs`` are the measures and the logits of the kinds, a 1 at the end."""
+    """One request with its labels; ``inputs`` are the measures and the logits of the kinds, a 1 at the end; ``words``
+    the distinct words."""
 
     key: str
     logit: float
     inputs: tuple[float, ...]
     labels: tuple[tuple[str, float], ...]
+    words: tuple[str, ...] = ()
+
+    @property
+    def damp(self) -> float:
+        """What each word counts."""
+        return 1.0 / math.sqrt(max(1, len(self.words)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +59,22 @@ class Fit:
         directions: per class, weights on the inputs whose sum is the class's logit.
         levels: per class, its difficulty.
         abilities: per model, logits by class.
+        words: per word, what it adds to each class's logit, before :attr:`Item.damp`.
     """
 
     directions: list[list[float]]
     levels: list[float]
     abilities: dict[str, list[float]]
+    words: Mapping[str, list[float]]
 
     def chance(self, item: Item, model: str) -> float:
-        mix = softmax([dot(row, item.inputs) for row in self.directions])
+        logits = [dot(row, item.inputs) for row in self.directions]
+        if known := [self.words[word] for word in item.words if word in self.words]:
+            damp = item.damp
+            logits = [
+                logit + damp * sum(column) for logit, column in zip(logits, zip(*known, strict=True), strict=True)
+            ]
+        mix = softmax(logits)
         return sigmoid(dot(self.abilities[model], mix) - dot(self.levels, mix))
 
 
@@ -64,14 +91,23 @@ def fit(items: Sequence[Item], models: Sequence[str], strength: float) -> Fit:
         item.key: [(value - mean) / size for value, mean, size in zip(item.inputs, means, spread, strict=True)]
         for item in items
     }
-    regressions = []
+    vocabulary = _vocabulary(items)
+    known = {item.key: [vocabulary[word] for word in item.words if word in vocabulary] for item in items}
+    regressions, on_words = [], []
     for model in models:
-        labelled = [(scaled[item.key], score) for item in items for name, score in item.labels if name == model]
-        regressions.append(ridge(labelled, strength) if labelled else [0.0] * (len(means) - 1) + [0.5])
-    average = [sum(column) / len(models) for column in zip(*regressions, strict=True)]
-    # the axes in which classes are sought: each model against the mean of all, and the mean
-    axes = [[CONTRAST * (w - m) for w, m in zip(row, average, strict=True)] for row in regressions] + [average]
-    places = [[dot(axis, scaled[item.key]) for axis in axes] for item in items]
+        mine = [(item, score) for item in items for name, score in item.labels if name == model]
+        row = ridge([(scaled[item.key], score) for item, score in mine], strength) if mine else _constant(len(means))
+        rest = [(known[item.key], item.damp, score - dot(row, scaled[item.key])) for item, score in mine]
+        regressions.append(row)
+        on_words.append(sparse_ridge(rest, len(vocabulary), WORD_STRENGTH))
+    axes, word_axes = _axes(regressions), _axes(on_words)
+    places = [
+        [
+            dot(axis, scaled[item.key]) + item.damp * sum(words[at] for at in known[item.key])
+            for axis, words in zip(axes, word_axes, strict=True)
+        ]
+        for item in items
+    ]
     centres, variance = classes(places, len(TEXT_DOMAINS))
     directions = []
     for centre in centres:
@@ -86,7 +122,27 @@ def fit(items: Sequence[Item], models: Sequence[str], strength: float) -> Fit:
         ]
         for k, model in enumerate(models)
     }
-    return Fit(directions, levels, abilities)
+    words = {
+        word: [sum(c * axis[at] for c, axis in zip(centre, word_axes, strict=True)) / variance for centre in centres]
+        for word, at in vocabulary.items()
+    }
+    return Fit(directions, levels, abilities, words)
+
+
+def _vocabulary(items: Sequence[Item]) -> dict[str, int]:
+    seen = Counter(word for item in items for word in item.words)
+    often = sorted((-count, word) for word, count in seen.items() if count >= MIN_REQUESTS_OF_WORD)
+    return {word: at for at, (_, word) in enumerate(often[:MOST_WORDS])}
+
+
+def _constant(width: int) -> list[float]:
+    return [0.0] * (width - 1) + [0.5]
+
+
+def _axes(rows: Sequence[Sequence[float]]) -> list[list[float]]:
+    """The axes in which classes are sought: each model against the mean of all, and the mean."""
+    average = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+    return [[CONTRAST * (w - m) for w, m in zip(row, average, strict=True)] for row in rows] + [average]
 
 
 def _levels(
@@ -103,7 +159,7 @@ def _levels(
 
 
 def weights_of(base: DifficultyModel, fit: Fit, about: dict[str, Any]) -> Weights:
-    """The classes as columns: their inputs, measures and kinds, are themselves linear in measures and words."""
+    """The classes as columns: their inputs, measures, kinds and words, are themselves linear in measures and words."""
     old, count = base.weights, len(FEATURES)
     measures = [row[:count] for row in fit.directions]
     kinds = [row[count:-1] for row in fit.directions]
@@ -117,8 +173,10 @@ def weights_of(base: DifficultyModel, fit: Fit, about: dict[str, Any]) -> Weight
         centre, _, *own = old.features[name]
         features[name] = [centre, 0.0, *columns(own, at)]
     bias = [0.0, *(a + row[-1] for a, row in zip(columns(old.bias[1:], None), fit.directions, strict=True))]
-    rows = {word: [0.0, *columns(row[1:], None)] for word, row in base.word_rows().items()}
     width = 1 + len(TEXT_DOMAINS)
+    rows = {word: [0.0, *columns(row[1:], None)] for word, row in base.word_rows().items()}
+    for word, own_row in fit.words.items():
+        rows[word] = list(map(add, rows.get(word, [0.0] * width), [0.0, *own_row]))
     scales = [max((abs(row[c]) for row in rows.values()), default=0.0) / 127.0 or 1.0 for c in range(width)]
     table = bytes(round(row[c] / scales[c]) & 0xFF for row in rows.values() for c in range(width))
     return Weights(

@@ -65,23 +65,53 @@ def _overall(items: Sequence[Item], model: str, slope: float) -> float:
     return (low + high) / 2
 
 
-def _apgr(chance: Chance, items: Sequence[Item]) -> float | None:
-    """RouteLLM's measure on the pair of models that share most requests (Ong et al. 2024, section 3)."""
-    together = Counter(
-        (a, b) for item in items for a, _ in item.labels for b, _ in item.labels if a < b
-    )  # fmt: skip
+def routes_better(before: Chance, after: Chance, items: Sequence[Item], errors: float) -> bool:
+    """Whether ``after`` recovers more of the gap between the two models with most labels in common, by more than
+    ``errors`` standard errors of the difference over the requests."""
+    shared = _shared(items)
+    if shared is None:
+        return False
+    change = [a - b for a, b in zip(_recovered(after, shared), _recovered(before, shared), strict=True)]
+    mean = sum(change) / len(change)
+    variance = sum((value - mean) ** 2 for value in change) / len(change)
+    return mean > errors * math.sqrt(variance / len(change))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """Requests that both models of a pair were labelled on, with what the better one gains."""
+
+    weak: str
+    strong: str
+    items: Sequence[Item]
+    gains: Sequence[float]
+
+
+def _shared(items: Sequence[Item]) -> _Shared | None:
+    together = Counter((a, b) for item in items for a, _ in item.labels for b, _ in item.labels if a < b)
     if not together:
         return None
     (a, b), count = together.most_common(1)[0]
-    shared = [(item, dict(item.labels)) for item in items if {a, b} <= dict(item.labels).keys()]
-    gain = sum(labels[b] - labels[a] for _, labels in shared)
-    if count < 20 or gain == 0:
+    both = [(item, dict(item.labels)) for item in items if {a, b} <= dict(item.labels).keys()]
+    gains = [labels[b] - labels[a] for _, labels in both]
+    if count < 20 or sum(gains) == 0:
         return None
-    weak, strong = (a, b) if gain > 0 else (b, a)
-    shared.sort(key=lambda pair: chance(pair[0], weak) - chance(pair[0], strong))
-    area = reached = 0.0
-    for _, labels in shared:
-        step = labels[strong] - labels[weak]
-        area += reached + step / 2
-        reached += step
-    return area / (abs(gain) * len(shared))
+    found = [item for item, _ in both]
+    return _Shared(a, b, found, gains) if sum(gains) > 0 else _Shared(b, a, found, [-gain for gain in gains])
+
+
+def _recovered(chance: Chance, shared: _Shared) -> list[float]:
+    """What each request adds to the area under the curve beyond random routing: its gain, by how early it is sent to
+    the strong model (0.5 the first, -0.5 the last)."""
+    at = range(len(shared.items))
+    hope = [chance(item, shared.strong) - chance(item, shared.weak) for item in shared.items]
+    out = [0.0] * len(shared.items)
+    for place, i in enumerate(sorted(at, key=lambda i: -hope[i])):
+        out[i] = (0.5 - (place + 0.5) / len(out)) * shared.gains[i]
+    return out
+
+
+def _apgr(chance: Chance, items: Sequence[Item]) -> float | None:
+    """RouteLLM's measure on the pair of models that share most requests (Ong et al. 2024, section 3)."""
+    shared = _shared(items)
+    return None if shared is None else 0.5 + sum(_recovered(chance, shared)) / sum(shared.gains)

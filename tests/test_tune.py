@@ -10,6 +10,8 @@ import pytest
 
 from ofox_middleware.difficulty import DifficultyModel
 from ofox_middleware.tune import TuneReport, tune
+from ofox_middleware.tune_fit import Item
+from ofox_middleware.tune_quality import routes_better
 from ofox_middleware.types import Signals
 
 THINGS = ["lamp", "river", "door", "stone", "cloud", "table", "horse", "train", "bread", "chair"]
@@ -141,3 +143,65 @@ def test_rows_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("ofox_middleware.tune.MAX_ROWS", 5)
     with pytest.raises(ValueError, match="more than 5 rows"):
         tune(labels(10), out=tmp_path / "x.json")
+
+
+def themes(count: int, *, seed: int = 3) -> list[dict[str, Any]]:
+    """Requests of one shape in which a word decides: the small model fails on what is about tides."""
+    rng = random.Random(seed)
+    rows = []
+    for i in range(count):
+        theme = rng.choice(["tides", "winds", "soils", "roads"])
+        ask = f"Note {rng.choice(THINGS)} number {i} on {theme}"
+        for model, wins in (("small", 0.1 if theme == "tides" else 0.8), ("large", 0.9)):
+            rows.append({"request": ask, "model": model, "score": float(rng.random() < wins)})
+    return rows
+
+
+def test_words_speak_where_the_measures_do_not(tmp_path: Path) -> None:
+    """Requests that differ in one word alone are told apart by it."""
+    report = tune(themes(300), out=tmp_path / "tuned.json")
+    assert report.written is not None
+    assert report.after is not None
+    assert report.after.apgr is not None
+    assert report.after.apgr > 0.7
+    model = DifficultyModel.load(report.written)
+
+    def gap(theme: str) -> float:
+        mix = model.classify(Signals(ask=f"Note lamp number 8 on {theme}")).domains
+        return sum(
+            (a - b) * share for a, b, share in zip(model.abilities["large"], model.abilities["small"], mix, strict=True)
+        )
+
+    assert gap("tides") > gap("winds") + 0.5
+
+
+def test_a_word_of_two_requests_stays_out_of_the_file(tmp_path: Path) -> None:
+    """What hardly anybody wrote is not written down: a word needs three requests."""
+    rows = themes(150)
+    for at, word in enumerate(["zebrafish", "zebrafish", "okapi", "okapi", "okapi"]):
+        rows[4 * at]["request"] = rows[4 * at + 1]["request"] = f"Note {word} number {at} on roads"
+    report = tune(rows, out=tmp_path / "tuned.json")
+    assert report.written is not None
+    words = DifficultyModel.load(report.written).word_rows()
+    assert "okapi" in words
+    assert "zebrafish" not in words
+
+
+def item(at: int, weak: float) -> Item:
+    return Item(str(at), 0.0, (1.0,), (("a", weak), ("b", 1.0)))
+
+
+def test_better_routing_must_be_more_than_luck() -> None:
+    """A ranking that finds what gains beats one that does not; the same ranking does not beat itself."""
+    items = [item(at, float(at % 2)) for at in range(60)]
+
+    def knows(of: Item, model: str) -> float:
+        return 1.0 if model == "b" else float(int(of.key) % 2)
+
+    def guesses(of: Item, model: str) -> float:
+        return 1.0 if model == "b" else int(of.key) / 100
+
+    assert routes_better(guesses, knows, items, 1.28)
+    assert not routes_better(knows, guesses, items, 1.28)
+    assert not routes_better(knows, knows, items, 1.28)
+    assert not routes_better(guesses, knows, items[:10], 1.28)  # too few share both models

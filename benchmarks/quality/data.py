@@ -35,6 +35,7 @@ class Row:
         costs: model to measured USD.
         tier: SIMPLE, MEDIUM, COMPLEX or REASONING where a person wrote one.
         fit: whether it may be fitted; false for every row of a test set.
+        concept: what an own prompt is about; paraphrases and translations share it.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Row:
     lang: str = "en"
     tools: bool = False
     fit: bool = False
+    concept: str = ""
 
 
 def folder() -> Path:
@@ -81,19 +83,13 @@ def own_rows(part: str = "train") -> list[Row]:
     for line in OWN.read_text(encoding="utf-8").splitlines():
         raw = json.loads(line)
         if raw["part"] == part:
+            concept = raw.get("concept") or raw["id"].rsplit("/", 1)[-1]
             rows.append(
                 Row(
-                    raw["id"],
-                    "own",
-                    raw["domain"],
-                    raw["prompt"],
-                    {},
-                    {},
-                    raw["tier"],
-                    raw["lang"],
-                    fit=part == "train",
+                    raw["id"], "own", raw["domain"], raw["prompt"], {}, {}, raw["tier"], raw["lang"],
+                    fit=part == "train", concept=concept,
                 )
-            )
+            )  # fmt: skip
     return rows
 
 
