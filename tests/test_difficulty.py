@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ofox_middleware import difficulty
-from ofox_middleware.difficulty import REMEMBERED, DifficultyModel, Weights, load_lexicon
+from ofox_middleware.difficulty import REMEMBERED, DifficultyModel, Weights, excess, load_lexicon
 from ofox_middleware.features import FEATURES, GROUPS
 from ofox_middleware.plain_text import ABOUT_ROUTING
 from ofox_middleware.types import DOMAINS, Difficulty, Signals
@@ -116,6 +116,18 @@ def test_hostile_shapes_are_read(junk: str) -> None:
 def test_trivial_asks_are_not_talked_to_the_top(ask: str, extra: str) -> None:
     """Repetition, tier names, model names, stock phrases and padding never lift a trivial ask to the top tier."""
     assert judge(ask + extra).logit < 1.5
+
+
+def test_keywords_count_less_where_the_rest_is_hard() -> None:
+    """A few count in full on an easy text, hardly any on a hard one; more of them never counts for less."""
+    assert excess(1.5, -3.0) == 0.0
+    assert 1.5 - excess(1.5, 1.0) < 1.0
+    for rest in (-4.0, -1.0, 0.0, 3.0):
+        counted = [tenth / 10 - excess(tenth / 10, rest) for tenth in range(80)]
+        assert counted == sorted(counted)
+        assert counted[-1] < 2.0
+    whole = [rest / 10 + 3.0 - excess(3.0, rest / 10) for rest in range(-60, 60)]
+    assert whole == sorted(whole)
 
 
 @pytest.mark.parametrize(

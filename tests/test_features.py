@@ -66,3 +66,14 @@ def test_rare_words_leave_names_out() -> None:
 def test_pairs_are_neighbours() -> None:
     """Pairs are distinct neighbouring words in their order."""
     assert read("to be or to be", Words({})).pairs == ("to be", "be or", "or to")
+
+
+def test_what_asks_is_told_from_what_was_pasted() -> None:
+    """A question under a log is a short ask beside much; the same words asked at length are not."""
+    log = "12:00 started\n12:01 read the settings\n12:02 listening on port 80\n" * 6
+    assert measure(f"{log}Which port?", "ask length") == measure(f"{log}{log}Which port?", "ask length")
+    assert measure(f"{log}Which port?", "ask length") < 0.6 < measure(log.replace("\n", " and ") + "?", "ask length")
+    assert measure(f"{log}Which port?", "beside the ask") > 0.8
+    assert measure("Which port?", "beside the ask") == 0.0
+    assert measure(f"Sum it up: {log}", "lines beside the ask") > 0.5
+    assert measure(f"Sum it up: {log}".replace("\n", " "), "lines beside the ask") == 0.0
