@@ -185,3 +185,10 @@ def refusal(error: OfoxError, model: object = "auto") -> Exception:
     )
     refused.status_code = error.status  # type: ignore[attr-defined]
     return refused
+
+
+def broken_off(model: str) -> Exception:
+    """What to raise instead of another attempt once the caller has part of an answer of ``model``."""
+    told = f"{model}'s stream broke after content was sent, so no other model answers."
+    broken: Exception = litellm.APIConnectionError(message=told, model=model, llm_provider="ofox")
+    return broken

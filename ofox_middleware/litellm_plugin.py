@@ -204,11 +204,16 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
             return None
 
     def _withdrawn(self, kwargs: Mapping[str, Any]) -> Exception | None:
-        """What to raise in place of an attempt that was called off when the one before it ended."""
+        """What to raise in place of an attempt that was called off when the one before it ended.
+
+        LiteLLM goes on with another model in the middle of a Responses stream, which then holds two answers.
+        """
         try:
             call = events.call_of(kwargs.get("litellm_logging_obj"))
-            routed = None if call is None else call.routed
-            return routed.instead_of(events.Start.of(kwargs)) if isinstance(routed, Routed) else None
+            routed = None if call is None else call.routed or current_routed.get()
+            if not isinstance(routed, Routed):
+                return None
+            return events.broken_off(routed.model) if routed.spoken else routed.instead_of(events.Start.of(kwargs))
         except Exception:  # noqa: BLE001 - an error of ours must not cost the request
             self._slip("withdrawn")
             return None

@@ -41,12 +41,13 @@ class Routed:
         fallbacks: the list that LiteLLM was given of the hops after the first; it is read again after each failure.
         patient: whether the caller left time-outs and fallbacks to us.
         own_timeout: whether the caller set a time-out of its own.
+        spoken: whether the caller has got something that a model said, after which no other may answer.
         span: the OpenTelemetry span of LiteLLM's that the decision is noted in, ``None`` without one.
     """
 
     __slots__ = (
         "_failures", "_fault", "_first_byte", "_lacks", "_reported", "_started", "_withdrawn", "calls", "decision",
-        "fallbacks", "free", "hops", "now", "own_timeout", "patient", "span", "stamps", "tried",
+        "fallbacks", "free", "hops", "now", "own_timeout", "patient", "span", "spoken", "stamps", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +72,7 @@ class Routed:
         self._withdrawn: frozenset[str] = frozenset()
         self.patient = patient
         self.own_timeout = own_timeout
+        self.spoken = False
         self.span = span
         self.calls: list[Call] = []
         self.now: str | None = None

@@ -85,6 +85,7 @@ class NamedStream:
 
     def _named(self, chunk: Any) -> Any:
         self._routed.first_byte()
+        self._routed.spoken = self._routed.spoken or not says_nothing(chunk)
         if not isinstance(chunk, bytes):
             return stamped_chunk(chunk, self._routed.model)
         self._frames = self._frames or FrameStamper(self._routed.model)
@@ -138,6 +139,7 @@ class Passage:
         if routed is None:
             return chunk
         routed.first_byte()
+        routed.spoken = self._spoken
         if not isinstance(chunk, (bytes, str)):
             return stamped_chunk(chunk, routed.model)
         self._frames = self._frames or FrameStamper(routed.model)

@@ -164,6 +164,24 @@ def test_a_failing_pick_falls_back(router: Any, brain: SmartRouter, upstream: Up
     assert brain.health.in_flight() == 0
 
 
+def test_a_responses_stream_that_breaks_after_content_ends(router: Any, brain: SmartRouter, upstream: Upstream) -> None:
+    """LiteLLM would go on with another model, whose answer would stand behind the half of the first."""
+    for name in ("cheap", "middle", "dear"):
+        upstream.behave(f"prov-{name}", break_after=2)
+    seen: list[Any] = []
+
+    async def main() -> None:
+        events = await router.aresponses(model="auto", input="Say hi.", stream=True, **COST)
+        async for event in events:
+            seen.append(event)  # noqa: PERF401 - these are wanted although the stream breaks
+
+    with pytest.raises(litellm.InternalServerError, match="simulated failure"):
+        run(main, brain)
+    assert sum(getattr(event, "type", "") == "response.created" for event in seen) == 1
+    assert upstream.models() == ["prov-cheap"]
+    assert counts(brain, "cheap") == (0, 1) and brain.health.in_flight() == 0
+
+
 def test_a_stream_that_breaks_before_content_falls_back(router: Any, brain: SmartRouter, upstream: Upstream) -> None:
     """LiteLLM switches while the stream is read; the chunks name who writes them."""
     upstream.behave("prov-cheap", break_after=0)

@@ -201,8 +201,12 @@ async def _frames(kind: str, body: dict[str, Any], how: Behaviour) -> AsyncItera
     for content, frame in frames:
         if content:
             if how.break_after is not None and contents >= how.break_after:
-                error = {"error": {"message": how.message, "type": "server_error", "code": 500}}
-                yield f"data: {json.dumps(error)}\n\n"
+                error = {"message": how.message, "type": "server_error", "code": 500}
+                if kind == "responses":
+                    failed = _response(_model(body), "", "failed") | {"error": error | {"code": "server_error"}}
+                    yield _event({"type": "response.failed", "response": failed, "sequence_number": contents})
+                else:
+                    yield _data({"error": error})
                 return
             contents += 1
             await asyncio.sleep(how.chunk_delay_s)
