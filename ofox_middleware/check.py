@@ -108,7 +108,7 @@ def missing_keys(router: SmartRouter, environ: Mapping[str, str]) -> Iterator[st
     for provider in sorted({facts.provider for facts in router.pool if "api_key" not in facts.params}):
         variables = router.catalog.key_variables(provider)
         if variables and not any(environ.get(name) for name in variables):
-            yield f"{provider}: {' or '.join(variables)} is not set here; where the requests are sent it must be"
+            yield f"{provider}: {' or '.join(variables)} is not set, so its models cannot be asked from here"
 
 
 def _line(facts: ModelFacts, card: ModelCard | None) -> ModelLine:

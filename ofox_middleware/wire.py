@@ -144,7 +144,7 @@ _KINDS: Final[Mapping[int, tuple[str, str | None, str]]] = {
 }
 """Status -> error type and code for OpenAI's protocols, error type for Anthropic's."""
 
-_PREFIX: Final = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception): |\w+Exception - )*")
+_PREFIX: Final = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception): |\w+(?:Exception|Error) - )*")
 _SECRET: Final = re.compile(r"\b(?:sk|gsk|pk|rk|xai|hf)[-_][\w*.\-]{6,}|\bAIza[\w\-]{10,}|\bBearer [\w.\-]{6,}")
 
 
@@ -180,6 +180,8 @@ def failure_of(error: BaseException, surface: Surface) -> Failure:
     if original is not None and getattr(original, "status_code", None):
         error = original
     known = getattr(error, "status_code", None)
+    if not isinstance(known, int) and _is_network(error):
+        known, error = 502, StreamRefused(502, "The connection to the provider broke.")
     if not isinstance(known, int):
         log.error("the gateway failed", exc_info=error)
         return Failure(500, "api_error", "internal_error", "The gateway failed; its log says why.")
@@ -187,7 +189,7 @@ def failure_of(error: BaseException, surface: Surface) -> Failure:
     if type(error).__name__ == "APIConnectionError":
         status = 502
     text = str(getattr(error, "message", "") or error).partition("\nTraceback")[0]
-    message = _SECRET.sub("[key]", _PREFIX.sub("", text)).strip()[:2000]
+    message = _SECRET.sub("[key]", _said(_PREFIX.sub("", text))).strip()[:2000]
     if status < 500 and status not in {408, 429} and is_failure(status, message):
         message = f"The provider refused the gateway's own credentials, account or model name ({status}): {message}"
         status = 502
@@ -203,6 +205,24 @@ def failure_of(error: BaseException, surface: Surface) -> Failure:
         message=message or "The provider failed without saying why.",
         retry_after_s=_retry_after(error),
     )
+
+
+def _is_network(error: BaseException) -> bool:
+    """Whether a connection broke. LiteLLM lets its HTTP clients' own errors out of a stream that has begun."""
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in {"aiohttp", "httpcore", "httpx"}
+
+
+def _said(text: str) -> str:
+    """The provider's own sentence, where ``text`` is its JSON body, which LiteLLM hands on as it came."""
+    start, end = text.find("{"), text.rfind("}")
+    if start < 0 or text[:start] not in {"", "b'", 'b"'}:
+        return text
+    try:
+        error = json.loads(text[start : end + 1])["error"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return text
+    said = error.get("message") if isinstance(error, dict) else None
+    return said if isinstance(said, str) and said else text
 
 
 def _retry_after(error: BaseException) -> float | None:

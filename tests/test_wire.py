@@ -7,6 +7,8 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
+import httpx
 import pytest
 
 from ofox_middleware import wire
@@ -282,6 +284,31 @@ def test_encoded_message_events_name_the_model(as_text: bool) -> None:
 def test_odd_encoded_events_pass_unchanged(odd: bytes) -> None:
     """What only looks like a ``message_start`` is passed on byte for byte."""
     assert wire.sse_event(odd, "messages", "my/model") == odd
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError("reset"), httpx.ReadError("cut"), aiohttp.ClientPayloadError("not completed")]
+)
+def test_a_connection_that_breaks_is_the_providers_failure(error: Exception) -> None:
+    """What HTTP clients raise in the middle of a stream is a 502 that says so, and no failure of the gateway."""
+    failure = wire.failure_of(error, "messages")
+    assert (failure.status, failure.message) == (502, "The connection to the provider broke.")
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ('{"error": {"message": "too hot"}}', "too hot"),
+        ('b\'{"error": {"message": "too hot"}}\'', "too hot"),
+        ('{"error": "too hot"}', '{"error": "too hot"}'),
+        ('{"error": {"message": 5}}', '{"error": {"message": 5}}'),
+        ('use {"a": 1}', 'use {"a": 1}'),
+        ("{broken", "{broken"),
+    ],
+)
+def test_a_providers_json_is_told_as_its_sentence(message: str, said: str) -> None:
+    """An error that LiteLLM passes on as the provider's whole body reads as what the provider said."""
+    assert wire.failure_of(ProviderError(400, message), "chat").message == said
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000])
