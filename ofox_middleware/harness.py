@@ -139,6 +139,8 @@ def plainly_human(text: str) -> bool:
 
 def is_tool_result(text: str) -> bool:
     """Whether a user message is a tool's output that travels as text."""
+    if plainly_human(text):
+        return False
     text = text[:400].lstrip()
     if text.startswith(_RESULT_PREFIXES) or _RESULT_HEADER.match(text):
         return True
@@ -156,6 +158,8 @@ def human_text(text: str) -> str:
 
     Works on at most a few thousand characters plus plain substring searches, so that the length hardly matters.
     """
+    if "<" not in text and text[:1] != "#" and plainly_human(text):
+        return window(text)
     start = text[:400].lstrip()
     if start.startswith(_PREFIXES):
         return ""
