@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ofox_middleware import litellm_registry as registry
 from ofox_middleware.litellm_private import optional
 from ofox_middleware.types import ModelFacts
 
@@ -21,10 +22,8 @@ def keeper_id(previous_response_id: object) -> str | None:
 def by_keeper(candidates: list[ModelFacts], router: Any, request: Mapping[str, Any]) -> list[ModelFacts]:
     """The candidate whose group holds the response that ``request`` continues; all of them when it continues none."""
     model_id = keeper_id(request.get("previous_response_id"))
-    deployment = None if model_id is None else router.get_deployment(model_id=model_id)
-    if deployment is None:
-        return candidates
-    return [facts for facts in candidates if facts.model == deployment.model_name]
+    group = registry.group_of(router, model_id)
+    return candidates if group is None else [facts for facts in candidates if facts.model == group]
 
 
 def of_keeper(deployments: list[Any], request: Mapping[str, Any]) -> list[Any]:

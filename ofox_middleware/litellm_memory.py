@@ -13,6 +13,7 @@ import litellm
 from litellm.proxy import proxy_server
 from litellm.proxy._types import UserAPIKeyAuth
 
+from ofox_middleware import litellm_registry as registry
 from ofox_middleware.litellm_pool import Candidates
 
 _OWNERS: Final = ("team_id", "org_id", "project_id", "agent_id", "access_group_ids", "config", "aliases",
@@ -28,7 +29,7 @@ def kind_of(key: UserAPIKeyAuth) -> Hashable | None:
     requests, and so do a user and an end user where there is a database.
     """
     router = proxy_server.llm_router
-    if litellm.model_alias_map or router is None or getattr(router, "model_group_alias", None):
+    if litellm.model_alias_map or router is None or registry.aliases(router):
         return None
     bound = _OWNERS if proxy_server.prisma_client is None else (*_OWNERS, *_ROWS)
     if any(getattr(key, name, None) for name in bound):

@@ -25,6 +25,7 @@ import anyio
 import litellm
 
 from ofox_middleware import litellm_events as events
+from ofox_middleware import litellm_registry as registry
 from ofox_middleware import sniff
 from ofox_middleware.guard import Countdown
 from ofox_middleware.ledger import Ledger
@@ -136,8 +137,8 @@ def fit_timeouts(router: Any, brain: Callable[[], SmartRouter], ledger: Callable
 def _spare_retries(error: Exception, watched: Watched, router: Any, kwargs: Mapping[str, Any]) -> Exception:
     """``error`` without the retries that nobody asked for, where a model with a single deployment failed: another model
     is worth more."""
-    deployments = router.get_model_list(model_name=kwargs.get("model")) if watched.another else None
-    if isinstance(deployments, list) and len(deployments) == 1 and not asked_for(router, deployments[0]):
+    deployments = registry.entries_of(router, kwargs.get("model")) if watched.another else ()
+    if len(deployments) == 1 and not asked_for(router, deployments[0]):
         with contextlib.suppress(AttributeError):
             error.num_retries = 0  # type: ignore[attr-defined] # LiteLLM asks the exception how often to retry
     return error

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ofox_middleware import litellm_facts
+from ofox_middleware import litellm_registry as registry
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.types import ModelFacts
@@ -41,19 +42,22 @@ class Candidates(dict[str, tuple[ModelFacts, str | None]]):
 @dataclass(frozen=True, slots=True)
 class _Built:
     router: Callable[[], Any]
+    version: int | None
     model_list: list[Any]
     settings: Settings
     pool: Candidates
 
     def holds(self, router: Any, settings: Settings) -> bool:
         """Whether nothing has changed since."""
-        # LiteLLM has no version to look at; it puts a new entry into its list for every added or changed deployment.
-        # The old entries are kept alive here, so identity cannot be reused.
-        return (
-            self.router() is router
-            and self.settings is settings
-            and len(router.model_list) == len(self.model_list)
-            and all(now is then for now, then in zip(router.model_list, self.model_list, strict=True))
+        if self.router() is not router or self.settings is not settings:
+            return False
+        if self.version is not None:
+            return self.version == registry.version(router)
+        # Older releases have no version to look at; they put a new entry into their list for every added or changed
+        # deployment. The old entries are kept alive here, so identity cannot be reused.
+        entries = registry.entries(router)
+        return len(entries) == len(self.model_list) and all(
+            now is then for now, then in zip(entries, self.model_list, strict=True)
         )
 
 
@@ -78,10 +82,9 @@ class Pool:
         if router is None:
             return Candidates({}, [])
         if self._built is None or not self._built.holds(router, brain.settings):
-            entries = list(router.model_list)
-            self._built = _Built(
-                weakref.ref(router), entries, brain.settings, Candidates(_build(brain, router), entries)
-            )
+            version, entries = registry.version(router), list(registry.entries(router))
+            pool = Candidates(_build(brain, router, entries), entries)
+            self._built = _Built(weakref.ref(router), version, entries, brain.settings, pool)
         return self._built.pool
 
     def by_group(self, brain: SmartRouter, group: str, deployment: str | None = None) -> ModelFacts | None:
@@ -93,24 +96,19 @@ class Pool:
         known = self.facts(brain)
         if group in known:
             return known[group][0]
-        for name in (group, self._group_of(deployment)):
+        for name in (group, registry.group_of(self._find(), deployment)):
             found = next((facts for facts, _ in known.values() if facts.model == name), None)
             if found is not None:
                 return found
         return None
 
-    def _group_of(self, deployment: str | None) -> str | None:
-        router = self._find()
-        found = None if router is None or deployment is None else router.get_deployment(model_id=deployment)
-        return None if found is None else str(found.model_name)
 
-
-def _build(brain: SmartRouter, router: Any) -> dict[str, tuple[ModelFacts, str | None]]:
+def _build(brain: SmartRouter, router: Any, entries: list[Any]) -> dict[str, tuple[ModelFacts, str | None]]:
     def info_of(deployment: Mapping[str, Any]) -> Mapping[str, Any] | None:
         info = deployment.get("model_info") or {}
         params = deployment.get("litellm_params") or {}
-        known = router.get_deployment_model_info(str(info.get("id")), str(params.get("model")))
+        known = registry.model_info(router, str(info.get("id")), str(params.get("model")))
         return None if known is None else dict(known)
 
-    found = litellm_facts.groups(router.model_list, brain.settings.auto_models)
+    found = litellm_facts.groups(entries, brain.settings.auto_models)
     return litellm_facts.pool(found, brain.settings, brain.catalog, info_of, os.environ)

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ofox_middleware import litellm_events as events
+from ofox_middleware import litellm_registry as registry
 from ofox_middleware.errors import NotAllowed, OfoxError
 from ofox_middleware.litellm_access import Grants
 from ofox_middleware.litellm_limits import OverBudget, OverLimit, RateLimits, has_budgets, within_budget
@@ -188,9 +189,9 @@ async def first_allowed(key: UserAPIKeyAuth, auto_models: Sequence[str]) -> str 
     """The first group of the proxy that this key may call, found without a decision of ours, which may be broken."""
     llm_router = proxy_server.llm_router
     grants = await Grants.of(key)
-    for name in [] if llm_router is None else llm_router.get_model_names():
+    for name in [] if llm_router is None else registry.names(llm_router):
         if name not in auto_models and "*" not in name and await grants.allow(name):
-            return str(name)
+            return name
     return None
 
 
@@ -209,8 +210,7 @@ def keeper_of(previous_response_id: object) -> str | None:
             previous_response_id = callback._decrypt_response_id(previous_response_id)[0]
             break
     model_id = None if ids is None else ids.get_model_id_from_response_id(previous_response_id)
-    deployment = llm_router.get_deployment(model_id=model_id or "")
-    return None if deployment is None else str(deployment.model_name)
+    return registry.group_of(llm_router, model_id)
 
 
 async def narrowed_fallbacks(
@@ -237,7 +237,7 @@ async def narrowed_fallbacks(
         if stated is None and isinstance(override, Mapping):
             stated = override.get(setting)
         if stated is None:
-            stated = getattr(llm_router, setting, None)
+            stated = registry.setting(llm_router, setting)
         if not stated or setting in settled:
             continue
         grants = grants or await Grants.of(key)

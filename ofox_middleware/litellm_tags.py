@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ofox_middleware import litellm_registry as registry
 from ofox_middleware.errors import InvalidRequest
 from ofox_middleware.litellm_private import optional
 from ofox_middleware.types import ModelFacts
+
+log: Final = logging.getLogger("ofox_middleware")
 
 _BUCKETS: Final = ("litellm_metadata", "metadata")
 
@@ -28,7 +33,11 @@ def by_tags(candidates: list[ModelFacts], router: Any, request: Mapping[str, Any
     matching = optional("get_deployments_for_tag")
     if not name or matching is None or not candidates:
         return candidates
-    kept = [facts for facts in candidates if _has_deployment(matching, router, facts.model, request, name)]
+    try:
+        kept = [facts for facts in candidates if _has_deployment(matching, router, facts.model, request, name)]
+    except Exception:
+        log.exception("ofox: cannot read how tags route; it is left to LiteLLM")
+        return candidates
     if not kept:
         raise InvalidRequest(
             "No model that `auto` chooses from has a deployment with the tags of this request.",
@@ -39,10 +48,11 @@ def by_tags(candidates: list[ModelFacts], router: Any, request: Mapping[str, Any
 
 
 def _has_deployment(matching: Any, router: Any, group: str, request: Mapping[str, Any], name: str) -> bool:
-    deployments = router.get_model_list(model_name=group) or []
+    deployments = list(registry.entries_of(router, group))
     # LiteLLM notes in the metadata what matched.
     asked = {**request, name: dict(request[name])}
-    looking = matching(router, group, deployments, asked, name)
+    whole = {"request_deployments": deployments} if _wants_all(matching) else {}
+    looking = matching(registry.context(router), group, deployments, asked, name, **whole)
     try:
         # It is declared async and waits for nothing.
         looking.send(None)
@@ -53,3 +63,8 @@ def _has_deployment(matching: Any, router: Any, group: str, request: Mapping[str
     finally:
         looking.close()
     return True
+
+
+def _wants_all(matching: Any) -> bool:
+    """Newer releases look at the deployments before other filters as well."""
+    return "request_deployments" in inspect.signature(matching).parameters

@@ -165,25 +165,25 @@ def _whole(kind: str, body: dict[str, Any]) -> dict[str, Any]:
         return {"id": f"chatcmpl-{uuid.uuid4()}", "object": "chat.completion", "created": 1, "model": model,
                 "usage": usage, "choices": [{"index": 0, "finish_reason": "stop", "message": message}]}  # fmt: skip
     if kind == "completions":
-        return {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": model, "usage": usage,
+        return {"id": f"cmpl-{uuid.uuid4()}", "object": "text_completion", "created": 1, "model": model, "usage": usage,
                 "choices": [{"index": 0, "finish_reason": "stop", "text": text, "logprobs": None}]}  # fmt: skip
     if kind == "embeddings":
         return {"object": "list", "model": model, "usage": {"prompt_tokens": 3, "total_tokens": 3},
                 "data": [{"object": "embedding", "index": 0, "embedding": [0.1, 0.2]}]}  # fmt: skip
     if kind == "messages":
-        return {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "stop_reason": "end_turn",
-                "stop_sequence": None, "content": [{"type": "text", "text": text}],
+        return {"id": f"msg_{uuid.uuid4()}", "type": "message", "role": "assistant", "model": model,
+                "stop_reason": "end_turn", "stop_sequence": None, "content": [{"type": "text", "text": text}],
                 "usage": {"input_tokens": 11, "output_tokens": 20}}  # fmt: skip
-    return _response(model, text)
+    return _response(f"resp_{uuid.uuid4()}", model, text)
 
 
-def _response(model: str, text: str, status: str = "completed") -> dict[str, Any]:
+def _response(name: str, model: str, text: str, status: str = "completed") -> dict[str, Any]:
     part = {"type": "output_text", "text": text, "annotations": []}
     output = [{"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [part]}]
     usage = {"input_tokens": 11, "output_tokens": 20, "total_tokens": 31,
              "input_tokens_details": {"cached_tokens": 0},
              "output_tokens_details": {"reasoning_tokens": 0}}  # fmt: skip
-    return {"id": "resp_1", "object": "response", "created_at": 1, "model": model, "status": status,
+    return {"id": name, "object": "response", "created_at": 1, "model": model, "status": status,
             "output": output if text else [], "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
             "usage": usage if text else None, "error": None, "incomplete_details": None, "instructions": None,
             "metadata": {}, "temperature": 1.0, "top_p": 1.0}  # fmt: skip
@@ -222,7 +222,7 @@ def _event(payload: dict[str, Any]) -> str:
 
 
 def _chat_frames(body: dict[str, Any]) -> Iterator[tuple[bool, str]]:
-    base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": _model(body)}
+    base = {"id": f"chatcmpl-{uuid.uuid4()}", "object": "chat.completion.chunk", "created": 1, "model": _model(body)}
     for word in WORDS:
         choice = {"index": 0, "delta": {"role": "assistant", "content": word}, "finish_reason": None}
         yield True, _data({**base, "choices": [choice]})
@@ -234,7 +234,7 @@ def _chat_frames(body: dict[str, Any]) -> Iterator[tuple[bool, str]]:
 
 
 def _text_frames(body: dict[str, Any]) -> Iterator[tuple[bool, str]]:
-    base = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": _model(body)}
+    base = {"id": f"cmpl-{uuid.uuid4()}", "object": "text_completion", "created": 1, "model": _model(body)}
     for index, word in enumerate(WORDS):
         reason = "stop" if index == len(WORDS) - 1 else None
         yield True, _data({**base, "choices": [{"index": 0, "text": word, "finish_reason": reason}]})
@@ -242,8 +242,8 @@ def _text_frames(body: dict[str, Any]) -> Iterator[tuple[bool, str]]:
 
 
 def _message_frames(body: dict[str, Any]) -> Iterator[tuple[bool, str]]:
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": _model(body), "content": [],
-               "stop_reason": None, "stop_sequence": None,
+    message = {"id": f"msg_{uuid.uuid4()}", "type": "message", "role": "assistant", "model": _model(body),
+               "content": [], "stop_reason": None, "stop_sequence": None,
                "usage": {"input_tokens": 11, "output_tokens": 1}}  # fmt: skip
     yield False, _event({"type": "message_start", "message": message})
     yield False, _event({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
@@ -256,10 +256,10 @@ def _message_frames(body: dict[str, Any]) -> Iterator[tuple[bool, str]]:
 
 
 def _response_frames(body: dict[str, Any]) -> Iterator[tuple[bool, str]]:
-    model, text = _model(body), "".join(WORDS)
+    name, model, text = f"resp_{uuid.uuid4()}", _model(body), "".join(WORDS)
     number = iter(range(1000))
     yield False, _event({"type": "response.created", "sequence_number": next(number),
-                         "response": _response(model, "", "in_progress")})  # fmt: skip
+                         "response": _response(name, model, "", "in_progress")})  # fmt: skip
     item = {"type": "message", "id": "msg_1", "status": "in_progress", "role": "assistant", "content": []}
     yield False, _event({"type": "response.output_item.added", "sequence_number": next(number), "output_index": 0,
                          "item": item})  # fmt: skip
@@ -267,7 +267,7 @@ def _response_frames(body: dict[str, Any]) -> Iterator[tuple[bool, str]]:
         yield True, _event({"type": "response.output_text.delta", "sequence_number": next(number), "item_id": "msg_1",
                             "output_index": 0, "content_index": 0, "delta": word})  # fmt: skip
     yield False, _event({"type": "response.completed", "sequence_number": next(number),
-                         "response": _response(model, text)})  # fmt: skip
+                         "response": _response(name, model, text)})  # fmt: skip
 
 
 def free_port() -> int:

@@ -9,66 +9,19 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import httpx
 import pytest
 
-from tests.litellm.conftest import config, routing
-from tests.litellm.postgres import Absent, Database, client, running_postgres
-from tests.litellm.proxy import Proxy, running_proxy
+from tests.litellm.conftest import routing
+from tests.litellm.database.office import ALLOWED, Caller, Office, ask, reached
 from tests.litellm.upstream import Upstream
 
 pytestmark = [pytest.mark.proxy, pytest.mark.xdist_group("database")]
 
-MASTER_KEY = "sk-master-of-the-database-tests-0123456789"
-HARD = "Prove the spectral theorem for unbounded normal operators, with all lemmas."
 TOO_LONG = "This model's maximum context length is 10 tokens. However, your messages resulted in 20 tokens."
-ALLOWED = ["auto", "cheap"]
-BODIES: dict[str, dict[str, Any]] = {
-    "/v1/chat/completions": {"messages": [{"role": "user", "content": HARD}]},
-    "/v1/completions": {"prompt": HARD},
-    "/v1/responses": {"input": HARD},
-    "/v1/messages": {"messages": [{"role": "user", "content": HARD}], "max_tokens": 100},
-}
-
 EASY = {"messages": [{"role": "user", "content": "Say hi."}], **routing(preference="cost")}
-
-
-@dataclass
-class Office:
-    """A proxy with its database, and the proxy administrator's work in it."""
-
-    proxy: Proxy
-    database: Database
-    made: dict[str, Caller] = field(default_factory=dict)
-
-    def post(self, path: str, **body: Any) -> dict[str, Any]:
-        """Calls LiteLLM's management API."""
-        answer = self.proxy.post(path, body, key=MASTER_KEY)
-        assert answer.status_code == 200, f"{path}: {answer.text}"
-        return dict(answer.json())
-
-    def key(self, **body: Any) -> str:
-        return str(self.post("/key/generate", **body)["key"])
-
-    def caller(self, level: str) -> Caller:
-        """A caller bounded at ``level``, made at its first use."""
-        if level not in self.made:
-            self.made[level] = LEVELS[level](self)
-        return self.made[level]
-
-
-@dataclass(frozen=True)
-class Caller:
-    """A key, and what its requests must hold to be the bounded caller's."""
-
-    key: str
-    body: dict[str, Any] = field(default_factory=dict)
 
 
 def by_key(office: Office) -> Caller:
@@ -143,54 +96,8 @@ LEVELS: dict[str, Callable[[Office], Caller]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def office_process(provider: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    folder = tmp_path_factory.mktemp("database")
-    with ExitStack() as running:
-        try:
-            environment = client(folder / "client")
-            database = running.enter_context(running_postgres())
-        except Absent as reason:
-            pytest.skip(f"LiteLLM's database cannot be started here: {reason}")
-        yield Office(running.enter_context(_proxy(provider, folder, database, environment)), database)
-
-
-def _proxy(provider: Upstream, folder: Path, database: Database, environment: dict[str, str]) -> Any:
-    settings = config(provider.base_url)
-    for deployment in settings["model_list"]:
-        if deployment["model_name"] == "cheap":
-            deployment["model_info"]["access_groups"] = ["small"]
-    # An operator's traps: fallbacks of every kind to a model that the callers here may not use.
-    trap = [{group: ["dear"]} for group in ("cheap", "mid")]
-    settings["router_settings"] |= {
-        "fallbacks": trap,
-        "context_window_fallbacks": trap,
-        "content_policy_fallbacks": trap,
-        "default_fallbacks": ["dear"],
-    }
-    # Migrations are the operator's matter; the tables are there.
-    settings["general_settings"] = {
-        "master_key": MASTER_KEY,
-        "disable_prisma_schema_update": True,
-        "proxy_batch_write_at": 1,
-    }
-    more = {"DATABASE_URL": database.url, "LITELLM_SALT_KEY": "sk-salt-of-the-tests"}
-    return running_proxy(settings, folder, **environment, **more)
-
-
-@pytest.fixture
-def office(office_process: Office, upstream: Upstream) -> Office:
-    """The proxy with its database; every model well."""
-    httpx.post(f"{office_process.proxy.base_url}/_reset", timeout=30)
-    return office_process
-
-
-def ask(office: Office, caller: Caller, path: str = "/v1/chat/completions", **fields: Any) -> httpx.Response:
-    return office.proxy.post(path, {"model": "auto", **BODIES[path], **caller.body, **fields}, key=caller.key)
-
-
-def reached(upstream: Upstream) -> set[str]:
-    return set(upstream.models())
+def bounded(office: Office, level: str) -> Caller:
+    return office.caller(level, LEVELS[level])
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -202,7 +109,7 @@ def test_a_bounded_caller_is_answered_by_what_it_may_call(
     office: Office, upstream: Upstream, level: str, path: str, stream: bool
 ) -> None:
     """However hard the prompt and whatever is preferred, on every surface, plain and streamed."""
-    answer = ask(office, office.caller(level), path, stream=stream, **routing(preference="quality"))
+    answer = ask(office, bounded(office, level), path, stream=stream, **routing(preference="quality"))
     assert answer.status_code == 200, answer.text
     assert answer.headers["x-ofox-model"] == "cheap"
     assert reached(upstream) == {"prov-cheap"}
@@ -214,7 +121,7 @@ def test_no_fallback_leaves_the_bounds(office: Office, upstream: Upstream, level
     """When the allowed model fails, neither our ranking nor the operator's nor the caller's fallbacks lead further."""
     upstream.behave("prov-cheap", status=500)
     for fields in ({}, {"fallbacks": ["dear"]}, {"fallbacks": [{"cheap": ["dear"]}]}):
-        assert ask(office, office.caller(level), path, **fields).status_code >= 400
+        assert ask(office, bounded(office, level), path, **fields).status_code >= 400
     assert reached(upstream) <= {"prov-cheap"}
 
 
@@ -224,7 +131,7 @@ def test_no_fallback_of_the_operators_for_one_kind_of_error_leaves_the_bounds(
 ) -> None:
     """A prompt that is too long for the allowed model goes to no other by `context_window_fallbacks`."""
     upstream.behave("prov-cheap", status=400, message=TOO_LONG)
-    assert ask(office, office.caller(level)).status_code >= 400
+    assert ask(office, bounded(office, level)).status_code >= 400
     assert reached(upstream) <= {"prov-cheap"}
 
 
@@ -238,7 +145,7 @@ def test_the_operators_fallbacks_are_real(office: Office, upstream: Upstream) ->
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_caller_that_asks_for_more_is_refused(office: Office, upstream: Upstream, level: str) -> None:
     """A pool of models that it may not call has no candidate, and the answer does not name one."""
-    answer = ask(office, office.caller(level), **routing(models=["dear"]))
+    answer = ask(office, bounded(office, level), **routing(models=["dear"]))
     assert answer.status_code == 400
     assert upstream.seen == []
 
@@ -349,16 +256,3 @@ def test_a_rate_limit_for_one_model_sends_the_caller_to_another(office: Office, 
     assert [answer.headers.get("x-ofox-model") for answer in answers[:2]] == ["cheap", "mid"]
     assert answers[2].status_code == 429
     assert answers[2].json()["error"]["code"] == "model_rate_limit_exceeded"
-
-
-def test_the_spend_log_holds_the_decision(office: Office, upstream: Upstream) -> None:
-    """LiteLLM's own row of a request names the picked model and why it was picked."""
-    answer = ask(office, office.caller("key"))
-    wanted = answer.headers["x-ofox-decision-id"]
-    for _ in range(100):
-        rows = office.database.run('SELECT model_group, metadata FROM "LiteLLM_SpendLogs"')
-        found = [group for group, metadata in rows if wanted in metadata]
-        if found:
-            break
-        time.sleep(0.2)
-    assert found == ["cheap"]
