@@ -205,8 +205,11 @@ async def _json_body(request: Request) -> dict[str, Any]:
         error = InvalidRequest("Content-Type must be application/json.", code="unsupported_content_type")
         error.status = 415
         raise error
+    raw = await request.body()
     try:
-        body = json.loads(await request.body())
+        body = json.loads(raw)
+        if b"\\ud" in raw or b"\\uD" in raw:  # half a surrogate pair, which no provider can be sent
+            json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise InvalidRequest("The body is not valid JSON.", code="invalid_json") from None
     if not isinstance(body, dict):

@@ -75,9 +75,7 @@ def forwarded(body: Mapping[str, Any], surface: Surface, operators: frozenset[st
     if required not in body:
         raise InvalidRequest(f"{required} is missing.", param=required, code="missing_required_parameter")
     content: Any = body[required]
-    if type(content) not in types or (
-        required == "messages" and not all(isinstance(message, dict) for message in content)
-    ):
+    if type(content) not in types or (required == "messages" and not all(map(_is_message, content))):
         # LiteLLM would stumble over it with an internal error.
         raise InvalidRequest(f"{required} has the wrong type.", param=required, code="invalid_type")
     allowed = FIELDS[surface]
@@ -93,6 +91,10 @@ def forwarded(body: Mapping[str, Any], surface: Surface, operators: frozenset[st
         kept.setdefault("max_tokens", 4096)
         _keep_user_id(kept)
     return kept
+
+
+def _is_message(message: object) -> bool:
+    return isinstance(message, dict) and isinstance(message.get("content"), str | list | None)
 
 
 def _keep_user_id(fields: dict[str, Any]) -> None:

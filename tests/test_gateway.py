@@ -353,8 +353,10 @@ def test_being_cancelled_cancels_the_call() -> None:
 
 @pytest.mark.parametrize(
     ("content", "status", "code"),
-    [(b"{", 400, "invalid_json"), (b"[]", 400, "invalid_json"), (b"[" * 100_000, 400, "invalid_json")],
-)
+    [(b"{", 400, "invalid_json"), (b"[]", 400, "invalid_json"), (b"[" * 100_000, 400, "invalid_json"),
+     (b'{"model": "auto", "messages": [{"role": "user", "content": "\\ud800"}]}', 400, "invalid_json"),
+     (b'{"model": "auto", "messages": [{"role": "user", "content": 5}]}', 400, "invalid_type")],
+)  # fmt: skip
 def test_bodies_that_are_no_requests(site: Site, content: bytes, status: int, code: str) -> None:
     """What is not a JSON object is refused with a clear word, however odd."""
     answer = site.http.post("/v1/chat/completions", content=content, headers={"content-type": "application/json"})
