@@ -14,11 +14,12 @@ import msgspec
 from ofox_middleware import body as bodies
 from ofox_middleware import headers
 from ofox_middleware.adapting import NAMES as ADAPTED
-from ofox_middleware.dispatch import Dispatch, hand_back, refuse, respond, with_body
+from ofox_middleware.dispatch import Dispatch
 from ofox_middleware.errors import OfoxError
 from ofox_middleware.hedging import Budget
 from ofox_middleware.reload import Reloader, reloader_of
-from ofox_middleware.replay import Upload, collect, replay
+from ofox_middleware.replay import Upload, collect, hand_back, replay, with_body
+from ofox_middleware.replies import refuse, respond
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.signals import surface_of

@@ -8,62 +8,24 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from ofox_middleware import headers
 from ofox_middleware.adapting import NO_EDITS, Edits, adapt, is_adaptable
 from ofox_middleware.attempts import DoorAttempt, current_attempt
 from ofox_middleware.body import RequestBody, splice
-from ofox_middleware.errors import OfoxError, wire_body
 from ofox_middleware.exchange import Exchange, Stage
 from ofox_middleware.guard import Guard
-from ofox_middleware.hedging import Budget, Race, hedge_after_s
+from ofox_middleware.hedging import Attempt, Budget, Race, hedge_after_s
 from ofox_middleware.lacks import STATUSES
 from ofox_middleware.patience import silence_s
-from ofox_middleware.replay import Client, Line
+from ofox_middleware.replay import Client, Line, hand_back, with_body
+from ofox_middleware.replies import CLIENT_LEFT, NoAnswer, refuse, respond
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.types import Decision, ModelFacts, Outcome, Surface
+from ofox_middleware.types import Decision, ModelFacts, Outcome
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 log: Final = logging.getLogger("ofox_middleware.asgi")
-
-CLIENT_LEFT: Final = 499
-"""What is answered to nobody: outer middleware and logs see a response, as nginx writes it, and no broken app."""
-
-
-class NoAnswer(OfoxError):
-    """Every model that was tried stayed silent, or failed with an answer too long to keep."""
-
-    status = 504
-    code = "upstream_timeout"
-
-    @property
-    def type(self) -> str:
-        return "timeout_error" if self.status == 504 else "api_error"
-
-
-async def respond(send: Send, status: int, body: bytes, extra: list[tuple[bytes, bytes]]) -> None:
-    """Sends a JSON answer of ours."""
-    fixed = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": fixed + extra})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def refuse(send: Send, error: OfoxError, surface: Surface, extra: list[tuple[bytes, bytes]]) -> None:
-    """Answers ``error`` in the protocol of ``surface``."""
-    await respond(send, error.status, msgspec.json.encode(wire_body(error, surface)), extra)
-
-
-def with_body(scope: Scope, length: int) -> Scope:
-    """A copy of ``scope`` for a body of ``length`` bytes; the server's and outer middleware's own stays as it is."""
-    return {**scope, "headers": headers.for_body(scope["headers"], length)}
-
-
-def hand_back(scope: Scope, inner: Scope) -> None:
-    """Lets outer middleware see what the app has noted in its scope, such as the route that it took."""
-    scope.update({**inner, "headers": scope["headers"]})
 
 
 class Dispatch:
@@ -111,7 +73,6 @@ class Dispatch:
         self._waiting = list(decision.ranking)
         self._attempts = router.settings.max_attempts if decision.fallback else 1
         self._exchange: Exchange | None = None
-        self._inner = scope
         self._status: int | None = None
 
     async def run(self) -> None:
@@ -119,8 +80,11 @@ class Dispatch:
         try:
             await self._run()
         finally:
-            hand_back(self._scope, self._inner)
-            self._report()
+            exchange, self._exchange = self._exchange, None
+            if exchange is not None:
+                hand_back(self._scope, exchange.scope)
+                self._report(exchange)
+                exchange.error = None  # its traceback knows the exchange
             await self._client.close()
 
     async def _run(self) -> None:
@@ -137,58 +101,42 @@ class Dispatch:
                 await self._last_word(exchange)
                 return
             log.info("model %r failed (%s); trying the next", name, self._failures.get(name))
+            exchange.error = None
 
     async def _try(self, name: str) -> Exchange:
         """An attempt, hedged where that is wanted."""
-        if not self._router.settings.hedge or len(self._tried) > 1 or not self._has_another():
-            return await self._attempt(name)
-        target, fields = self._decision.targets[name], self._document.fields
-        after_s = hedge_after_s(self._router.settings, self._router.health, target, self._decision, fields)
+        after_s = self._hedge_after_s(name)
         if after_s is None:
-            return await self._attempt(name)
+            return await self._attempt(name, retry=self._has_another())
         self._hedges.earn()
-        return await self._hedged(name, after_s)
-
-    async def _hedged(self, name: str, after_s: float) -> Exchange:
-        """An attempt that gets company when it takes longer than ``after_s``; the one of them that counts."""
-        race = Race()
         self._client.shared = True
-        timer = asyncio.get_running_loop().call_later(after_s, self._hedge, race)
+        race = Race()
         try:
-            first = await self._attempt(name, race)
-        except BaseException:
-            timer.cancel()
-            await race.stop()
-            raise
-        timer.cancel()
-        if race.hedge is None:
-            return first
-        if race.winner is first or first.fired == "left" or not (first.failed or first.fired == "overtaken"):
-            race.claim(first)
-            await race.stop()
-            return first
-        try:
-            second = await race.second()
+            exchange = await race.run(
+                self._attempt(name, race, retry=True), functools.partial(self._hedge, race), after_s
+            )
         finally:
-            if race.backup is not None:
-                self._exchange, self._inner = race.backup, race.backup.scope
-        if race.winner is second:
-            self._router.stats["hedge_won"] += 1
-        return second
+            self._exchange = race.counting
+        self._router.stats["hedge_won"] += race.hedge_won
+        return exchange
 
-    def _hedge(self, race: Race) -> None:
-        """The first attempt is late: asks the next best, if one is well and the budget allows it."""
-        first = self._exchange
-        if first is None or first.stage not in (Stage.WAITING, Stage.PEEKING) or self._client.gone is not None:
-            return
+    def _hedge_after_s(self, name: str) -> float | None:
+        """Seconds after which an attempt is to be hedged; only the first is, and only while there is another model."""
+        router = self._router
+        if not router.settings.hedge or len(self._tried) > 1 or not self._has_another():
+            return None
+        target = self._decision.targets[name]
+        return hedge_after_s(router.settings, router.health, target, self._decision, self._document.fields)
+
+    def _hedge(self, race: Race) -> Attempt | None:
+        """An attempt with the next best, if one is well, somebody waits for it and the budget allows it."""
         tripped = self._router.health.tripped
-        if all(tripped(name) for name in self._waiting) or not self._hedges.spend():
-            return
+        if self._client.gone is not None or all(map(tripped, self._waiting)) or not self._hedges.spend():
+            return None
         self._router.stats["hedged"] += 1
-        race.hedge = asyncio.get_running_loop().create_task(self._attempt(self._next(), race, hedge=True))
+        return self._attempt(self._next(), race, retry=True)
 
-    async def _attempt(self, name: str, race: Race | None = None, *, hedge: bool = False) -> Exchange:
-        retry = hedge or self._has_another()
+    async def _attempt(self, name: str, race: Race | None = None, *, retry: bool) -> Exchange:
         target = self._decision.targets[name]
         edits = self._edits(target) if self._given else NO_EDITS
         body = splice(self._document, model=target.model, params=target.params, edits=edits)
@@ -199,20 +147,18 @@ class Dispatch:
         attempt = DoorAttempt(name, self._router.health.begin(name, prior=(target.ttft_s, target.s_per_token)))
         exchange = Exchange(
             self._send,
-            functools.partial(self._headers, name),
+            self,
             attempt,
             guard,
             self._clock,
             scope=inner,
             retry=retry,
             litellm_reports=self._litellm_reports,
-            refuses=lambda said: self._refuses(name, said) and retry,
         )
         if race is not None:
-            exchange.claims, exchange.backup = race.claim, hedge
             race.enter(exchange, guard)
-        if not hedge:
-            self._exchange, self._inner = exchange, inner
+        if not exchange.backup:
+            self._exchange = exchange
         token = current_attempt.set(attempt)
         guard.arm(self._patience(target, retry=retry))
         try:
@@ -255,17 +201,17 @@ class Dispatch:
     def _has_another(self) -> bool:
         return bool(self._waiting) and len(self._tried) < self._attempts
 
-    def _refuses(self, name: str, said: str | bytes) -> bool:
-        """Whether the 4xx of ``name`` tells of a lack that another model, of which some wait, may not have."""
-        lack = self._router.refused(self._decision, name, said)
+    def refuses(self, model: str, said: str | bytes) -> bool:
+        """Whether the 4xx of ``model`` tells of a lack that another model, of which some wait, may not have."""
+        lack = self._router.refused(self._decision, model, said)
         if lack is None:
             return False
         targets = self._decision.targets
-        again = [name] if self._given and is_adaptable(lack.key) and self._tried.count(name) == 1 else []
+        again = [model] if self._given and is_adaptable(lack.key) and self._tried.count(model) == 1 else []
         self._waiting = again + [
             other
             for other in self._waiting
-            if self._router.lacks.fits(targets[other], lack, targets[name], self._decision)
+            if self._router.lacks.fits(targets[other], lack, targets[model], self._decision)
         ]
         return bool(self._waiting)
 
@@ -306,21 +252,19 @@ class Dispatch:
         if status is not None:
             error.status, error.code = status, "upstream_error"
         self._status = error.status
-        await refuse(self._send, error, self._decision.surface, self._headers(exchange.model))
+        await refuse(self._send, error, self._decision.surface, self.headers(exchange.model))
 
     async def _answer_nobody(self) -> None:
         try:
-            await respond(self._send, CLIENT_LEFT, b"", self._headers(self._tried[-1]))
+            await respond(self._send, CLIENT_LEFT, b"", self.headers(self._tried[-1]))
         except OSError:
             log.debug("the client has left")
 
-    def _headers(self, name: str) -> list[tuple[bytes, bytes]]:
-        return headers.of_decision(self._decision, name, len(self._tried))
+    def headers(self, model: str) -> list[tuple[bytes, bytes]]:
+        """The response headers that an answer of ``model`` gets."""
+        return headers.of_decision(self._decision, model, len(self._tried))
 
-    def _report(self) -> None:
-        exchange = self._exchange
-        if exchange is None:
-            return
+    def _report(self, exchange: Exchange) -> None:
         name = exchange.model
         # A hedge may have been asked after the model that answered; who answered comes last.
         others = [tried for tried in self._tried if tried != name]

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ofox_middleware import sniff
 from ofox_middleware.attempts import DoorAttempt
@@ -37,12 +37,23 @@ class Stage(Enum):
     OVERTAKEN = "another attempt is the answer: nothing is sent"
 
 
+class Asking(Protocol):
+    """The request that an exchange is an attempt at. Both know each other; whoever asks lets go of its exchanges at
+    the end, or all of a request, its body too, would stay in memory until the garbage collector comes."""
+
+    def headers(self, model: str) -> list[tuple[bytes, bytes]]:
+        """The response headers to add to an answer of ``model``."""
+
+    def refuses(self, model: str, said: str | bytes) -> bool:
+        """Told what a 4xx of ``model`` says; whether another one is to be tried because of it."""
+
+
 class Exchange:
     """One attempt's answer on its way to the caller.
 
     Args:
         send: the server's.
-        headers: tells the response headers to add.
+        asking: the request.
         attempt: whose lease is fed with what is seen.
         guard: what ends the attempt while it is silent.
         clock: monotonic seconds.
@@ -50,7 +61,6 @@ class Exchange:
         retry: another model may be tried after this one.
         litellm_reports: LiteLLM's callbacks are attached, so an attempt that they do not claim never reached a
             provider; a 429 of it is the app's own limit on this caller, who must not trip a breaker for the others.
-        refuses: told the start of a 4xx's body; whether another model is to be tried because of what it says.
 
     Attributes:
         stage: see :class:`Stage`.
@@ -67,8 +77,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_attempt", "_chunks", "_clock", "_guard", "_handle", "_headers", "_held", "_held_bytes", "_hidden_error",
-        "_litellm_reports", "_refuses", "_retry", "_retry_after_s", "_send", "_stream", "_tail",
+        "_asking", "_attempt", "_chunks", "_clock", "_guard", "_handle", "_held", "_held_bytes", "_hidden_error",
+        "_litellm_reports", "_retry", "_retry_after_s", "_send", "_stream", "_tail",
         "backup", "claims", "client_gone", "cost_usd", "done", "error", "first_byte_at", "refused", "scope", "stage",
         "status", "tokens",
     )  # fmt: skip
@@ -76,7 +86,7 @@ class Exchange:
     def __init__(
         self,
         send: Send,
-        headers: Callable[[], list[tuple[bytes, bytes]]],
+        asking: Asking,
         attempt: DoorAttempt,
         guard: Guard,
         clock: Callable[[], float],
@@ -84,7 +94,6 @@ class Exchange:
         scope: Scope,
         retry: bool,
         litellm_reports: bool,
-        refuses: Callable[[str | bytes], bool],
     ) -> None:
         self.stage = Stage.WAITING
         self.status: int | None = None
@@ -97,8 +106,9 @@ class Exchange:
         self.refused = False
         self.scope = scope
         self._send = send
-        self._handle: Callable[[Message], Awaitable[None]] = self._wait
-        self._headers = headers
+        # Functions and not bound methods, which would make each exchange a cycle of its own.
+        self._handle: Callable[[Exchange, Message], Awaitable[None]] = Exchange._wait
+        self._asking = asking
         self.claims: Callable[[Exchange], bool] | None = None
         self.backup = False
         self._attempt = attempt
@@ -106,7 +116,6 @@ class Exchange:
         self._clock = clock
         self._retry = retry
         self._litellm_reports = litellm_reports
-        self._refuses = refuses
         self._held: list[Message] | None = []
         self._held_bytes = 0
         self._retry_after_s: float | None = None
@@ -117,7 +126,7 @@ class Exchange:
 
     def send(self, message: Message) -> Awaitable[None]:
         """The app's ``send``. One handler per stage, so that a chunk of a stream costs one call and no questions."""
-        return self._handle(message)
+        return self._handle(self, message)
 
     async def _wait(self, message: Message) -> None:
         if self._guard.fired is not None:
@@ -136,10 +145,10 @@ class Exchange:
                 self._give_up(message)
                 return
         if status in STATUSES:
-            self.stage, self._handle, self._held = Stage.PEEKING, self._judge, [message]
+            self.stage, self._handle, self._held = Stage.PEEKING, Exchange._judge, [message]
             return
         if self._retry and status < 400 and (self._stream or sniff.is_json(headers)):
-            self.stage, self._handle, self._held = Stage.PEEKING, self._peek, [message]
+            self.stage, self._handle, self._held = Stage.PEEKING, Exchange._peek, [message]
             return
         await self._pass(message)
 
@@ -158,7 +167,7 @@ class Exchange:
                 held.append(message)
                 return
         await self.flush()
-        await self._handle(message)
+        await self._handle(self, message)
 
     def _may_do_better(self, status: int, body: bytes) -> bool:
         """Whether another model may do better than one that answered with an error inside a 200."""
@@ -185,7 +194,7 @@ class Exchange:
 
     def refuses(self, said: str | bytes) -> bool:
         """Notes what a 4xx says; whether another model is to be tried."""
-        self.refused = self._refuses(said)
+        self.refused = self._asking.refuses(self.model, said) and self._retry
         return self.refused
 
     async def _pass(self, start: Message) -> None:
@@ -193,17 +202,17 @@ class Exchange:
             self._give_up(start)
             return
         if self.claims is not None and not self.claims(self):
-            self.stage, self._handle, self._held = Stage.OVERTAKEN, self._drop, None
+            self.stage, self._handle, self._held = Stage.OVERTAKEN, Exchange._drop, None
             return
-        self.stage, self._handle, self._held = Stage.PASSING, self._first, None
+        self.stage, self._handle, self._held = Stage.PASSING, Exchange._first, None
         self._guard.disarm()
-        await self._send({**start, "headers": stamped(start.get("headers", ()), self._headers())})
+        await self._send({**start, "headers": stamped(start.get("headers", ()), self._asking.headers(self.model))})
 
     async def _drop(self, _: Message) -> None:
         """Comes too late."""
 
     def _give_up(self, *messages: Message) -> None:
-        self.stage, self._handle, self._held = Stage.HOLDING, self._hold, list(messages)
+        self.stage, self._handle, self._held = Stage.HOLDING, Exchange._hold, list(messages)
         self._guard.hurry(GRACE_S)
 
     async def _hold(self, message: Message) -> None:
@@ -220,7 +229,7 @@ class Exchange:
             if self.first_byte_at is None:
                 self.first_byte_at = self._clock()
             if not self._stream or not sniff.says_nothing(body):
-                self._handle = self._rest
+                self._handle = Exchange._rest
                 self._hidden_error = sniff.first_error(body) if self._stream else sniff.error_in(body)
                 if self._stream and self._hidden_error is None:
                     self._attempt.lease.first_token()
@@ -264,7 +273,7 @@ class Exchange:
             return
         await self._pass(held[0])
         for message in held[1:]:
-            await self._handle(message)
+            await self._handle(self, message)
 
     def close(self) -> None:
         """Tells the lease how the attempt ended, unless it knows."""

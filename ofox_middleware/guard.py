@@ -73,20 +73,19 @@ class Guard:
         fired: why it has cancelled, ``None`` while it has not.
     """
 
-    __slots__ = ("_before", "_handle", "_line", "_loop", "_only_ours", "_over", "_task", "_timeout_s", "fired")
+    __slots__ = ("_before", "_handle", "_line", "_loop", "_only_ours", "_task", "_timeout_s", "fired")
 
     def __init__(self, line: Line) -> None:
         task = asyncio.current_task()
         assert task is not None
         self.fired: Literal["silent", "left", "overtaken"] | None = None
-        self._task: asyncio.Task[Any] = task
+        self._task: asyncio.Task[Any] | None = task
         self._loop = task.get_loop()
         self._line = line
         self._handle: asyncio.TimerHandle | Countdown | None = None
         self._timeout_s: float | None = None
         self._before = 0
-        self._only_ours: bool | None = None
-        self._over = False
+        self._only_ours = False
 
     def arm(self, timeout_s: float | None) -> None:
         """Begins to watch: for ``timeout_s`` seconds of silence, where given, and for the client."""
@@ -105,7 +104,7 @@ class Guard:
 
     def overtake(self) -> None:
         """Ends the attempt, unless it has ended, because another one is answering."""
-        if not self._over and self.fired is None:
+        if self.fired is None:
             self._fire("overtaken")
 
     def disarm(self) -> None:
@@ -118,11 +117,12 @@ class Guard:
     def settle(self) -> bool:
         """Whether a cancellation that ended the attempt was only ours. To be called when the attempt has ended."""
         self.disarm()
-        self._over = True
-        if self._only_ours is None and self.fired is not None:
-            left: int = getattr(self._task, "uncancel", int)()
+        # Let go of, for the task of a hedge holds its result, and so this.
+        task, self._task = self._task, None
+        if task is not None and self.fired is not None:
+            left: int = getattr(task, "uncancel", int)()
             self._only_ours = left <= self._before
-        return bool(self._only_ours)
+        return self._only_ours
 
     def _watch(self) -> None:
         self._handle = None
@@ -138,5 +138,6 @@ class Guard:
 
     def _fire(self, why: Literal["silent", "left", "overtaken"]) -> None:
         self.disarm()
-        self.fired = why
-        self._task.cancel()
+        if self._task is not None:
+            self.fired = why
+            self._task.cancel()

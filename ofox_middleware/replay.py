@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ofox_middleware import headers
+
 if TYPE_CHECKING:
-    from starlette.types import Message, Receive
+    from starlette.types import Message, Receive, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,16 @@ def replay(upload: Upload, receive: Receive) -> Receive:
         return ahead.pop() if ahead else await receive()
 
     return replayed
+
+
+def with_body(scope: Scope, length: int) -> Scope:
+    """A copy of ``scope`` for a body of ``length`` bytes; the server's and outer middleware's own stays as it is."""
+    return {**scope, "headers": headers.for_body(scope["headers"], length)}
+
+
+def hand_back(scope: Scope, inner: Scope) -> None:
+    """Lets outer middleware see what the app has noted in its scope, such as the route that it took."""
+    scope.update({**inner, "headers": scope["headers"]})
 
 
 class Line:
@@ -158,6 +170,7 @@ class Client:
 
     async def close(self) -> None:
         """Stops listening."""
+        self._watchers.clear()
         if self._pending is not None and not self._pending.done():
             self._pending.cancel()
             await asyncio.wait([self._pending])

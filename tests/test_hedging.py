@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from ofox_middleware.exchange import Exchange
+from ofox_middleware.exchange import Exchange, Stage
 from ofox_middleware.guard import Guard
 from ofox_middleware.health import HealthBook
 from ofox_middleware.hedging import MOST_SAVED, SHARE, Budget, Race, hedge_after_s
@@ -90,13 +90,20 @@ def test_a_hedge_that_is_about_to_begin_never_does() -> None:
             begun.append(1)
 
         race = Race()
-        first, guard = Mock(Exchange), Mock(Guard)
-        race.enter(first, guard)
-        race.hedge = asyncio.get_running_loop().create_task(second())
-        assert race.claim(first)
-        assert not race.claim(Mock(Exchange))
-        await race.stop()
+        first, guard = Mock(Exchange, stage=Stage.WAITING), Mock(Guard)
+
+        async def attempt() -> Any:
+            race.enter(first, guard)
+            while race.hedge is None:
+                await asyncio.sleep(0)
+            assert race.claim(first)
+            assert not race.claim(Mock(Exchange))
+            return first
+
+        assert await race.run(attempt(), second, 0.0) is first
+        assert race.hedge is not None
         assert race.hedge.cancelled()
+        assert not race.hedge_won
         assert not begun
         guard.overtake.assert_not_called()
 
