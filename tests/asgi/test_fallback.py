@@ -163,7 +163,9 @@ def test_a_model_that_tripped_meanwhile_is_passed_over() -> None:
     assert asyncio.run(call(ofox)).headers["x-ofox-model"] == LAST
     app.plays.update({BEST: 500, LAST: 500})
     assert asyncio.run(call(ofox)).headers["x-ofox-model"] == NEXT
-    assert app.asked == [BEST, LAST, BEST, LAST, NEXT]
+    assert app.asked[:2] == [BEST, LAST]
+    assert {*app.asked[2:4]} == {BEST, LAST}  # either may be first now, for each has failed or answered once
+    assert app.asked[4:] == [NEXT]
 
 
 # --- silence
