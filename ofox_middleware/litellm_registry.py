@@ -64,6 +64,13 @@ def aliases(router: Any) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
+def wildcards(router: Any) -> Any:
+    """What finds the wildcard groups that cover a name; ``None`` where the router has no such part."""
+    if router is None:
+        return None
+    return router.registry().patterns() if hasattr(router, "registry") else getattr(router, "pattern_router", None)
+
+
 def setting(router: Any, name: str) -> Any:
     """A setting of the router's; ``None`` where it has none of that name."""
     return getattr(router.settings() if hasattr(router, "registry") else router, name, None)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 from typing import Any, Final
 
+from ofox_middleware import litellm_registry as registry
+
 _MARK: Final = "_ofox_wildcards"
 
 
@@ -18,7 +20,7 @@ def skip_absent_wildcards(router: Any) -> None:
 
     Doing so twice is doing it once. Wildcard groups that are added later are found.
     """
-    wildcards: Any = getattr(router, "pattern_router", None)
+    wildcards: Any = registry.wildcards(router)
     search = getattr(wildcards, "get_deployments_by_pattern", None)
     if search is None or hasattr(wildcards, _MARK):
         return

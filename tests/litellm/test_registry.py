@@ -41,6 +41,8 @@ def test_what_a_router_says(asked: Any) -> None:
     assert {"a", "b", "c*", "quick"} <= set(registry.names(asked))
     assert "quick" in registry.aliases(asked)
     assert registry.setting(asked, "context_window_fallbacks") == [{"a": ["b"]}]
+    assert len(registry.wildcards(asked).patterns) == 1
+    assert registry.wildcards(None) is None
     assert registry.setting(asked, "no_such_setting") is None
     told = registry.model_info(asked, "id-a", "openai/gpt-4o")
     assert told is None or "max_input_tokens" in told
