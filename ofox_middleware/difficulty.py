@@ -8,9 +8,7 @@ length.
 from __future__ import annotations
 
 import math
-import struct
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from itertools import compress, repeat
 from operator import add, mul
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ofox_middleware.features import FEATURES, GROUPS, Reading, Words, read
+from ofox_middleware.packed_rows import pack, unpack
 from ofox_middleware.types import DOMAINS, Difficulty, Signals
 
 LOWEST, HIGHEST = -7.0, 6.0
@@ -47,8 +46,6 @@ _MULTILINGUAL, _TOOLS, _VISION = map(DOMAINS.index, ("multilingual", "tools_agen
 _FORMAT = 2
 _TELLING = 0.05
 """Logits from which a measure is told as evidence."""
-_LANE = 32
-"""Bits of a packed row that each column has: enough for more words than a window holds."""
 
 
 class Weights(msgspec.Struct, frozen=True):
@@ -65,8 +62,7 @@ class Weights(msgspec.Struct, frozen=True):
         kinds: what a whole share of each of ``TEXT_DOMAINS`` adds to the difficulty.
         common: everyday English words of five letters and more, separated by blanks.
         abilities: logits per domain of ``DOMAINS`` that were fitted beside a tuned difficulty, by model; they replace
-        the
-            catalogue's for these models.
+            the catalogue's for these models.
         about: where it comes from: data, licences, metrics, command.
     """
 
@@ -142,7 +138,7 @@ class DifficultyModel:
         if len(weights.table) != len(words) * width or (words and len(weights.scales) != width):
             raise ValueError("difficulty weights with a table that does not fit its vocabulary")
         table = memoryview(weights.table).cast("b")
-        self._rows = {word: _packed(table[at * width : (at + 1) * width]) for at, word in enumerate(words)}
+        self._rows = {word: pack(table[at * width : (at + 1) * width]) for at, word in enumerate(words)}
         self._pairs = any(" " in word for word in words)
         self._remembered: dict[int, _Judged] = {}
 
@@ -169,7 +165,7 @@ class DifficultyModel:
     def word_rows(self) -> Mapping[str, tuple[float, ...]]:
         """What each known word adds to each column, before it is divided by the root of how many words a text has."""
         scales = self.weights.scales
-        return {word: tuple(map(mul, _unpacked(row, len(scales)), scales)) for word, row in self._rows.items()}
+        return {word: tuple(map(mul, unpack(row, len(scales)), scales)) for word, row in self._rows.items()}
 
     def read(self, text: str) -> Reading:
         """What is measured in ``text``, before any weight."""
@@ -257,7 +253,7 @@ class DifficultyModel:
             found += sum(map(self._rows.get, reading.pairs, repeat(0)))
         if found:
             damp = 1.0 / math.sqrt(len(reading.words))
-            sums = [damp * total for total in map(mul, _unpacked(found, len(columns)), self.weights.scales)]
+            sums = [damp * total for total in map(mul, unpack(found, len(columns)), self.weights.scales)]
             columns = list(map(add, columns, sums))
             if sums[0]:
                 evidence.append(("words", sums[0]))
@@ -278,24 +274,6 @@ def _strongest(evidence: list[tuple[str, float]]) -> tuple[tuple[str, float], ..
 
 def _strength(told: tuple[str, float]) -> float:
     return abs(told[1])
-
-
-def _packed(row: Iterable[int]) -> int:
-    """A row of signed bytes as one number, so that the rows of many words add up in one sum."""
-    return sum(value << (_LANE * place) for place, value in enumerate(row))
-
-
-def _unpacked(total: int, width: int) -> list[int]:
-    """The columns of a sum of packed rows."""
-    half = 1 << (_LANE - 1)
-    lifted = total + _lift(width)
-    return [lane - half for lane in struct.unpack(f"<{width}I", lifted.to_bytes(width * _LANE // 8, "little"))]
-
-
-@cache
-def _lift(width: int) -> int:
-    """What is added to a sum of packed rows, so that no lane borrows from the next."""
-    return _packed([1 << (_LANE - 1)] * width)
 
 
 def _clip(logit: float) -> float:
