@@ -311,10 +311,10 @@ def fallbacks(pick: Assessed, assessed: Sequence[Assessed]) -> list[Assessed]:
     Healthy and known before doubtful, doubtful before unhealthy (soonest to reopen first); by score within a group,
     but another provider goes before one that failed already when their scores are close.
     """
-    rest = sorted(
-        [item for item in assessed if item.group != _SKIPPED and item is not pick],
-        key=lambda item: (item.group, item.reopens_in_s, -item.score),
-    )
+    rest = [item for item in assessed if item.group != _SKIPPED and item is not pick]
+    if len(rest) < 2:
+        return rest
+    rest.sort(key=lambda item: (item.group, item.reopens_in_s, -item.score))
     untried = {item.facts.provider for item in rest}
     untried.discard(pick.facts.provider)
     ordered: list[Assessed] = []
