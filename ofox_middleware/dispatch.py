@@ -234,6 +234,7 @@ class Dispatch:
             self._document.fields,
             spent_s=self._clock() - self._began,
             another=retry,
+            better=not all(map(router.health.tripped, self._waiting)),
         )
 
     def _seconds_left(self) -> float | None:

@@ -154,7 +154,8 @@ def _watch(kwargs: Mapping[str, Any], brain: Brain) -> Watched | None:
     if facts is None:
         return None
     router = brain.router()
-    another = any(name != facts.name and name not in routed.tried for name in routed.hops)
+    others = [name for name in routed.hops if name != facts.name and name not in routed.tried]
+    another = bool(others)
     limit_s = silence_s(
         router.settings,
         router.health,
@@ -163,6 +164,7 @@ def _watch(kwargs: Mapping[str, Any], brain: Brain) -> Watched | None:
         kwargs,
         spent_s=routed.spent_s(),
         another=another,
+        better=not all(map(router.health.tripped, others)),
     )
     return None if limit_s is None else Watched(routed, facts, time.monotonic() + limit_s, brain.ledger(), another)
 

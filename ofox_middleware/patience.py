@@ -61,6 +61,7 @@ def silence_s(
     *,
     spent_s: float,
     another: bool,
+    better: bool = True,
 ) -> float | None:
     """Seconds that an attempt may stay silent, ``None`` for no limit.
 
@@ -69,10 +70,13 @@ def silence_s(
         health, facts, decision, fields: as for :func:`first_byte_s`.
         spent_s: seconds that the request has taken before this attempt.
         another: another model may be tried after it; without one, only the time for all attempts counts.
+        better: the breaker of one such model is closed. A model that is slow under all the load that others left to it
+            is not given up sooner than the operator says for one that is down.
     """
     total_s = settings.total_timeout_s
     left_s = None if total_s is None else max(0.0, total_s - spent_s)
     if not another:
         return left_s
-    limits = (settings.first_byte_timeout_s, first_byte_s(health, facts, decision, fields), left_s)
+    usual_s = first_byte_s(health, facts, decision, fields) if better else None
+    limits = (settings.first_byte_timeout_s, usual_s, left_s)
     return min(limit for limit in limits if limit is not None)

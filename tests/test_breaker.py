@@ -89,7 +89,7 @@ def test_waits_double_once_the_outage_is_long() -> None:
 
 
 def test_waits_are_short_in_a_fresh_outage() -> None:
-    """In the first five minutes no wait is longer than 12 s, so that a short outage ends with a quick return."""
+    """In the first five minutes no wait is longer than 9.6 s, so that a short outage ends with a quick return."""
     breaker, now = a_breaker(), 0.0
     waits = []
     while now < rules.FRESH_OUTAGE_S:
