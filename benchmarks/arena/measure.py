@@ -101,6 +101,8 @@ class Measures:
         episodes: see :class:`Episode`.
         redis_requests, redis_failed: requests that began while there was no Redis, and those of them that failed,
             without the streams that broke after content.
+        dead_with_redis, dead_without_redis: attempts at dead models, and all attempts, after the first breaker opened,
+            while there was a Redis and while there was none and every worker had to find out by itself.
         spreads_s: of each dead fault that began while there was one and opened a breaker: from the first worker's trip
             until all had left the model, as in ``left_s``; ``None`` when they did not.
     """
@@ -123,6 +125,8 @@ class Measures:
     episodes: list[Episode] = field(default_factory=list)
     redis_requests: int = 0
     redis_failed: int = 0
+    dead_with_redis: tuple[int, int] = (0, 0)
+    dead_without_redis: tuple[int, int] = (0, 0)
     spreads_s: list[float | None] = field(default_factory=list)
 
     @property
@@ -217,6 +221,9 @@ def _add(total: Measures, run: Run, scenario: Scenario) -> None:
         down, up = (*run.redis_outage, scenario.seconds)[:2]
         without = [row for row in run.requests if down <= row["at"] < up and row["outcome"] != "cancelled"]
         total.redis_requests += len(without)
+        for episode in total.episodes[-len(scenario.faults) :]:
+            if episode.fault.dead and episode.opened_s is not None:
+                _add_dead(total, run, episode, down, up)
         total.redis_failed += sum(row["outcome"] != "ok" and not row["pieces"] for row in without)
         total.spreads_s += [
             _spread(episode, run)
@@ -224,6 +231,16 @@ def _add(total: Measures, run: Run, scenario: Scenario) -> None:
             if episode.fault.dead and not down - SETTLED_S <= episode.fault.start < up + SETTLED_S
             and _first_open(episode.fault, run) is not None
         ]  # fmt: skip
+
+
+def _add_dead(total: Measures, run: Run, episode: Episode, down: float, up: float) -> None:
+    since = episode.fault.start + (episode.opened_s or 0.0)
+    for attempt in run.attempts:
+        if since <= attempt["at"] < episode.fault.end:
+            there = attempt["model"] == episode.fault.model
+            name = "dead_without_redis" if down <= attempt["at"] < up else "dead_with_redis"
+            before = getattr(total, name)
+            setattr(total, name, (before[0] + there, before[1] + 1))
 
 
 def _first_open(fault: Fault, run: Run) -> float | None:
@@ -324,6 +341,8 @@ def as_dict(item: Measures) -> dict[str, Any]:
         "back_s_worst_where_others_were_preferred": max(item.back_s(outdone=True), default=None),
         "slow_model_back_s": item.slow_back_s(),
         "without_redis": {"requests": item.redis_requests, "failed": item.redis_failed},
+        "dead_after_open_with_redis": item.dead_with_redis,
+        "dead_after_open_without_redis": item.dead_without_redis,
         "trip_to_all_workers_s": item.spreads_s,
         "cpu_s": item.cpu_s,
         "load_average": item.load_average,

@@ -109,12 +109,15 @@ def _redis(measures: Sequence[Measures]) -> list[str]:
             continue
         known = sorted(value for value in item.spreads_s if value is not None)
         spread = f"{median(item.spreads_s):.1f} s, at most {known[-1]:.1f} s" if known else "not measured"
+        shares = [_percent(there / of if of else None) for there, of in (item.dead_with_redis, item.dead_without_redis)]
         lines += [
             f"{TITLES.get(item.contender, item.contender)} share health through a Redis that is killed in the middle "
             f"of the run and started again: of {item.redis_requests} requests that began without it, "
             f"{item.redis_failed} failed (streams that broke after content not counted). While it was there, all "
             f"workers had left a dead model {spread} after the first one's breaker was seen open "
-            f"({len(known)} of {len(item.spreads_s)} faults; breakers are looked at every quarter of a second).",
+            f"({len(known)} of {len(item.spreads_s)} faults; breakers are looked at every quarter of a second). After "
+            f"the first breaker had opened, dead models got {shares[0]}% of the attempts while there was a Redis, "
+            f"{shares[1]}% while there was none and every worker had to probe by itself.",
             "",
         ]
     return lines

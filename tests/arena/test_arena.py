@@ -137,6 +137,7 @@ def test_what_the_loss_of_redis_costs() -> None:
     found = measure.measure([made], [scenario])
     assert (found.redis_requests, found.redis_failed) == (2, 1)
     assert found.spreads_s == [pytest.approx(0.9, abs=0.21)]  # one attempt in three seconds is under 5%
+    assert (found.dead_with_redis, found.dead_without_redis) == ((6, 35), (0, 30))
     assert "of 2 requests that began without it, 1 failed" in report.markdown([found], [scenario])
 
 
