@@ -30,6 +30,8 @@ searches a large body as a whole."""
 MOST_MEMBERS: Final = 1000
 """Top-level members that a request may have. No protocol knows a tenth of it, and each costs more than its bytes."""
 
+_BRACE: Final = ord("{")
+
 _TRIES: Final = 8
 """How often a name is looked for in the tail: tool schemas often have a ``model`` of their own."""
 
@@ -166,7 +168,7 @@ def splice(body: RequestBody, *, model: str | None, params: Mapping[str, Any], e
     """
     names = {name for name in ((CONFIG,) if model is None else (MODEL, CONFIG)) if name in body.fields}
     if edits:
-        names |= body.fields.keys() & {*edits.drop, *edits.rename, *edits.replace}
+        names |= body.fields.keys() & {*edits.drop, *edits.rename, *edits.replace, *edits.within}
     if not names:
         return body.raw
     members = _locate(body, names)
@@ -191,6 +193,15 @@ def _changed(raw: bytes, members: Sequence[Member], edits: Edits) -> Iterator[tu
             yield item.start, raw.index(b'"', item.start + 1) + 1, msgspec.json.encode(edits.rename[item.name])
         if item.name in edits.replace:
             yield item.value_at, item.end, msgspec.json.encode(edits.replace[item.name])
+        elif item.name in edits.within and raw[item.value_at] == _BRACE:
+            yield item.value_at, item.end, _inner(raw[item.value_at : item.end], edits.within[item.name])
+
+
+def _inner(raw: bytes, edits: Edits) -> bytes:
+    """The object in ``raw`` with ``edits`` of its members."""
+    members = _walk(raw) or _walk_odd(raw)
+    changes = [(start, end, b"") for start, end in _cuts(raw, [item for item in members if item.name in edits.drop])]
+    return b"".join(_edited(raw, sorted([*changes, *_changed(raw, members, edits)])))
 
 
 def _as_members(params: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ofox_middleware import headers
-from ofox_middleware.adapting import NO_EDITS, Edits, adapt, is_adaptable
+from ofox_middleware.adapting import NO_EDITS, Edits, adapt, is_adaptable, is_thought
 from ofox_middleware.attempts import DoorAttempt, current_attempt
 from ofox_middleware.body import RequestBody, splice
 from ofox_middleware.exchange import Exchange, Stage
@@ -207,12 +207,14 @@ class Dispatch:
         if lack is None:
             return False
         targets = self._decision.targets
-        again = [model] if self._given and is_adaptable(lack.key) and self._tried.count(model) == 1 else []
-        self._waiting = again + [
+        again = [model] if self._given and self._tried.count(model) == 1 else []
+        others = [
             other
             for other in self._waiting
             if self._router.lacks.fits(targets[other], lack, targets[model], self._decision)
         ]
+        first, last = again if is_adaptable(lack.key) else [], again if is_thought(lack.key) else []
+        self._waiting = [*first, *others, *last]
         return bool(self._waiting)
 
     def _edits(self, target: ModelFacts) -> Edits:

@@ -78,7 +78,7 @@ class LackBook:
             if decision.max_output_tokens is None:
                 return False
             size = min(decision.max_output_tokens, (lack.limit or decision.max_output_tokens) + 1)
-        elif lack.name not in decision.needs and lack.name not in decision.params and lack.name not in facts.params:
+        elif not {lack.name, lack.name.partition(".")[0]} & {*decision.needs, *decision.params, *facts.params}:
             return False
         if self.ttl_s:
             self._keep(facts.name, lack.key, size)
@@ -176,7 +176,9 @@ def _concerns(key: str, held: Held, read: Signals, body: Mapping[str, Any]) -> b
     if key == OUTPUT_LIMIT:
         return read.max_output_tokens is not None and read.max_output_tokens >= held.size
     name, _, value = key.partition("=")
-    if not value:
+    name, _, part = name.partition(".")
+    if not value and not part:
         return name in read.needs or name in read.params
     given = body.get(name)
-    return given == value or (isinstance(given, Mapping) and given.get("effort") == value)
+    inner = given.get(part or "effort") if isinstance(given, Mapping) else None
+    return value in (given, inner) if value else inner is not None

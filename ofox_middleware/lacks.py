@@ -38,6 +38,12 @@ PARAMETERS: Final = frozenset({
 })  # fmt: skip
 """Request parameters that a model may refuse. A name outside of this list is the caller's mistake with any model."""
 
+PARTS: Final = frozenset({
+    "reasoning.summary", "reasoning.generate_summary", "text.verbosity", "output_config.effort",
+})  # fmt: skip
+"""Members of parameters that a model may refuse while it takes the rest. The effort of ``reasoning`` is none of them:
+whoever refuses any effort does not reason."""
+
 _NEEDS: Final[frozenset[str]] = frozenset(get_args(Need))
 
 VALUES: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
@@ -48,7 +54,8 @@ class Lack(NamedTuple):
     """What a model cannot take.
 
     Attributes:
-        name: :data:`CONTEXT_WINDOW`, :data:`OUTPUT_LIMIT`, a parameter of :data:`PARAMETERS` or a need.
+        name: :data:`CONTEXT_WINDOW`, :data:`OUTPUT_LIMIT`, a parameter of :data:`PARAMETERS`, one of :data:`PARTS` or a
+            need.
         value: the only value of the parameter that it does not take; ``""`` for any.
         limit: tokens that it does take, where it says so.
         counted: tokens that it counted in the request, where it says so.
@@ -167,7 +174,8 @@ _NAMED: Final = (
     re.compile(r"""unrecognized request arguments?(?: supplied)?:\s?['"`]?(?P<name>[a-z_.]{1,40})"""),
     re.compile(r"""['"`](?P<name>[a-z_.]{1,40})['"`] (?:is|are) (?:not supported|deprecated|not available)"""),
     re.compile(r"""['"`]type['"`]:\s?['"`]extra_forbidden['"`],\s?['"`]loc['"`]:\s?[\[(]['"`]body['"`],\s?['"`](?P<name>[a-z_]{1,40})['"`][\])]"""),
-    re.compile(r"""^(?:\S{1,40} ){0,8}(?P<name>[a-z_]{1,40}): extra inputs are not permitted"""),
+    re.compile(r"""(?:^(?:\S{1,40} ){0,8}|["'])(?P<name>[a-z_]{1,40}(?:\.[a-z_]{1,40})?):"""
+               r""" extra inputs are not permitted"""),
     re.compile(r"""does not support (?:the )?(?:parameters?:? )?[\[{('"`]{0,2}(?P<name>[a-z_]{1,40})['"`]"""),
     re.compile(r"""does not support (?:the )?(?:parameters?:? )?(?P<name>[a-z_]{1,40}) parameter"""),
     re.compile(r"""does not support parameters?:? (?P<name>[a-z_]{1,40})"""),
@@ -176,22 +184,25 @@ _NAMED: Final = (
     re.compile(r"""\b(?P<name>[a-z]{1,20}_[a-z_]{1,20}) (?:is|are) not supported (?:with|by|on) (?:this|the) model"""),
 )  # fmt: skip
 _CODES: Final = re.compile(r"\bunsupported_(?:parameter|value)\b|\bunknown_parameter\b")
-_REFUSED_VALUE: Final = re.compile(r"""does not support ['"`]([a-z]{1,10})['"`]""")
+_REFUSED_VALUE: Final = re.compile(
+    r"""does not support ['"`]([a-z]{1,10})['"`]|unsupported value: ['"`]([a-z]{1,10})['"`] is not supported"""
+)
 _WITHOUT_SCORES: Final = {name.replace("_", ""): name for name in PARAMETERS if "_" in name}  # presencePenalty
 
 
 def _parameter(text: str, param: str) -> Lack | None:
     named = [param] if param and _CODES.search(text) else []
     named += [found["name"] for found in (pattern.search(text) for pattern in _NAMED) if found]
-    for name in named:
-        base = name.strip("'\"`").partition(".")[0].partition("[")[0]
+    for name in (each.strip("'\"`.") for each in named):
+        base = name.partition(".")[0].partition("[")[0]
         base = _WITHOUT_SCORES.get(base, base)
         if base not in PARAMETERS:
             continue
         if base in ("response_format", "output_format", "text") and "json_schema" in text:
             return Lack("json_schema")
-        value = _REFUSED_VALUE.search(text)
-        return Lack(base, value[1] if value and value[1] in VALUES else "")
+        found = _REFUSED_VALUE.search(text)
+        value = "" if found is None else found[1] or found[2]
+        return Lack(name if name in PARTS else base, value if value in VALUES else "")
     return None
 
 
@@ -251,5 +262,5 @@ def _number(digits: str | None) -> int | None:
 def is_known(key: str) -> bool:
     """Whether ``key`` could be a :attr:`Lack.key`: other workers' words are checked with it."""
     name, _, value = key.partition("=")
-    known = name in PARAMETERS or name in _NEEDS or name in (CONTEXT_WINDOW, OUTPUT_LIMIT)
+    known = name in PARAMETERS or name in PARTS or name in _NEEDS or name in (CONTEXT_WINDOW, OUTPUT_LIMIT)
     return known and (not value or value in VALUES)

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware.errors import NoPool, OfoxError
+from ofox_middleware.litellm_adapting import adapted, allow_dropping, put
 from ofox_middleware.litellm_keeper import by_keeper
 from ofox_middleware.litellm_pool import Pool
 from ofox_middleware.litellm_routed import (
     Routed,
-    allow_dropping,
     card_params,
     current_routed,
     fallback_entries,
@@ -192,7 +192,9 @@ def _decided(
     kwargs: dict[str, Any], config: Any, path: str, candidates: list[ModelFacts], brain: SmartRouter
 ) -> Routed | None:
     try:
-        decision = brain.decide({**kwargs, "model_routing_config": config}, path, pool=candidates)
+        decision = brain.decide(
+            {**kwargs, "model_routing_config": config}, path, pool=candidates, adapts=brain.settings.adapt_params
+        )
     except OfoxError:
         raise
     except Exception:  # noqa: BLE001 - an error of ours must not cost the request
@@ -207,9 +209,11 @@ def _decided(
     kwargs.update({param: pick.params[param] for param in free & pick.params.keys()})
     routed = Routed(decision, names, free, patient=patient, own_timeout=sets_timeout(kwargs))
     allow_dropping(kwargs, decision, brain.settings)
+    changes = adapted(brain, decision, names, kwargs)
+    put(kwargs, changes.get(decision.model, {}))
     if kwargs.get("fallbacks") is None:
         if not decision.fallback:
             kwargs["disable_fallbacks"] = True
         elif len(names) > 1:
-            kwargs["fallbacks"] = routed.fallbacks = fallback_entries(decision, names[1:], free, brain.health)
+            kwargs["fallbacks"] = routed.fallbacks = fallback_entries(decision, names[1:], free, brain.health, changes)
     return routed

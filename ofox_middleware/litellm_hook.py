@@ -14,9 +14,10 @@ from ofox_middleware import litellm_proxy as proxy
 from ofox_middleware import litellm_spans as spans
 from ofox_middleware.errors import InvalidRequest, OfoxError
 from ofox_middleware.ledger import Call
+from ofox_middleware.litellm_adapting import adapted, allow_dropping, put
 from ofox_middleware.litellm_pool import Pool
 from ofox_middleware.litellm_private import optional
-from ofox_middleware.litellm_routed import Routed, allow_dropping, card_params, fallback_entries, hops, leaves_to_us
+from ofox_middleware.litellm_routed import Routed, card_params, fallback_entries, hops, leaves_to_us
 from ofox_middleware.litellm_tags import by_tags
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import Decision
@@ -89,6 +90,7 @@ async def _decide(
         caller=str(key.token or key.api_key or key.user_id or ""),
         session=_session(data),
         pool=pool,
+        adapts=brain.settings.adapt_params,
         dry_run=dry,
     )
     return decision, dry
@@ -100,6 +102,8 @@ async def _rewrite(
     names = hops(decision, brain.settings.max_attempts)
     free = card_params(decision, names, data)
     allow_dropping(data, decision, brain.settings)
+    changes = adapted(brain, decision, names, data)
+    put(data, changes.get(decision.model, {}))
     patient = leaves_to_us(data)
     pick = decision.targets[decision.model]
     data["model"] = pick.model
@@ -111,7 +115,7 @@ async def _rewrite(
         if not decision.fallback:
             data["disable_fallbacks"] = True
         elif len(names) > 1:
-            data["fallbacks"] = routed.fallbacks = fallback_entries(decision, names[1:], free, brain.health)
+            data["fallbacks"] = routed.fallbacks = fallback_entries(decision, names[1:], free, brain.health, changes)
             settled = frozenset({"fallbacks"})
     data.update(await proxy.narrowed_fallbacks(data, key, settled=settled))
     extra = data.get("extra_body")

@@ -14,7 +14,8 @@ import litellm
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware.errors import OfoxError
-from ofox_middleware.litellm_routed import Routed, allow_dropping, card_params, current_routed, hops, sets_timeout
+from ofox_middleware.litellm_adapting import adapted, allow_dropping, put
+from ofox_middleware.litellm_routed import Routed, card_params, current_routed, hops, sets_timeout
 from ofox_middleware.litellm_stream import finished
 from ofox_middleware.router import SmartRouter
 
@@ -32,7 +33,7 @@ async def acompletion(brain: SmartRouter, kwargs: dict[str, Any]) -> Any:
         while True:
             name = waiting.pop(0)
             try:
-                return finished(await litellm.acompletion(**_asked(routed, name, kwargs)), routed, brain)
+                return finished(await litellm.acompletion(**_asked(routed, name, kwargs, brain)), routed, brain)
             except Exception as error:
                 waiting = routed.worth_trying(brain, name, error, waiting)
                 if not waiting:
@@ -58,7 +59,7 @@ def completion(brain: SmartRouter, kwargs: dict[str, Any]) -> Any:
         while True:
             name = waiting.pop(0)
             try:
-                return finished(litellm.completion(**_asked(routed, name, kwargs)), routed, brain)
+                return finished(litellm.completion(**_asked(routed, name, kwargs, brain)), routed, brain)
             except Exception as error:
                 waiting = routed.worth_trying(brain, name, error, waiting)
                 if not waiting:
@@ -75,7 +76,7 @@ def _route(brain: SmartRouter, kwargs: dict[str, Any]) -> Routed | None:
     if not brain.is_auto(kwargs.get("model")):
         return None
     try:
-        decision = brain.decide({**kwargs, "model_routing_config": config}, _PATH)
+        decision = brain.decide({**kwargs, "model_routing_config": config}, _PATH, adapts=brain.settings.adapt_params)
     except OfoxError as error:
         raise events.refusal(error) from None
     names = hops(decision, brain.settings.max_attempts)
@@ -84,9 +85,11 @@ def _route(brain: SmartRouter, kwargs: dict[str, Any]) -> Routed | None:
     return Routed(decision, names, free, own_timeout=sets_timeout(kwargs))
 
 
-def _asked(routed: Routed, name: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def _asked(routed: Routed, name: str, kwargs: Mapping[str, Any], brain: SmartRouter) -> dict[str, Any]:
     """The call's arguments for the candidate ``name``."""
     routed.now = name
     facts = routed.decision.targets[name]
     params = {param: facts.params[param] for param in routed.free & facts.params.keys()}
-    return {**kwargs, **params, "model": facts.model}
+    asked = {**kwargs, **params, "model": facts.model}
+    put(asked, adapted(brain, routed.decision, (name,), kwargs).get(name, {}))
+    return asked

@@ -26,11 +26,12 @@ from ofox_middleware import litellm_events as events
 from ofox_middleware import litellm_plain, plugin_state
 from ofox_middleware.errors import OfoxError
 from ofox_middleware.ledger import Call, Ledger
+from ofox_middleware.litellm_adapting import adapted, allow_dropping, put
 from ofox_middleware.litellm_attach import attach_router
 from ofox_middleware.litellm_keeper import of_keeper
 from ofox_middleware.litellm_patience import fit_timeouts
 from ofox_middleware.litellm_pool import Pool
-from ofox_middleware.litellm_routed import Routed, allow_dropping, current_routed, sets_timeout
+from ofox_middleware.litellm_routed import Routed, current_routed, sets_timeout
 from ofox_middleware.litellm_setup import make_router, proxy_router, serve_console, share_health, watch_config
 from ofox_middleware.litellm_stamp import stamp
 from ofox_middleware.litellm_stream import Passage
@@ -239,9 +240,12 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         call = events.call_of(kwargs.get("litellm_logging_obj"))
         if path is None or call is None:
             raise events.not_chat()
-        decision = self.router.decide({**kwargs, "model_routing_config": config}, path)
+        decision = self.router.decide(
+            {**kwargs, "model_routing_config": config}, path, adapts=self.router.settings.adapt_params
+        )
         pick = decision.targets[decision.model]
         allow_dropping(kwargs, decision, self.router.settings)
+        put(kwargs, adapted(self.router, decision, (decision.model,), kwargs).get(decision.model, {}))
         kwargs["model"] = pick.model
         for param, value in pick.params.items():
             if kwargs.get(param) is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Final, SupportsIndex
+from typing import Any, SupportsIndex
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware import litellm_spans as spans
@@ -14,13 +14,7 @@ from ofox_middleware.health import HealthBook
 from ofox_middleware.lacks import STATUSES, Lack
 from ofox_middleware.ledger import Call
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.settings import Settings
-from ofox_middleware.types import Decision, ModelFacts, Need, Outcome
-
-_NOT_TO_DROP: Final[frozenset[Need]] = frozenset({
-    "tools", "tool_choice", "parallel_tools", "json_schema", "logprobs", "n", "audio_output", "web_search",
-    "computer_use",
-})  # fmt: skip
+from ofox_middleware.types import Decision, ModelFacts, Outcome
 
 current_routed: ContextVar[Routed | None] = ContextVar("ofox_current_routed", default=None)
 """The request that an attached ``litellm.Router`` is working on. Its attempts have nothing else in common that a
@@ -236,12 +230,6 @@ def leaves_to_us(given: Mapping[str, Any]) -> bool:
     return given.get("fallbacks") is None and not sets_timeout(given)
 
 
-def allow_dropping(given: dict[str, Any], decision: Decision, settings: Settings) -> None:
-    """Has LiteLLM leave out what a model does not take, where that cannot be tools, schemas or further answers."""
-    if settings.adapt_params and not decision.needs & _NOT_TO_DROP:
-        given.setdefault("drop_params", True)
-
-
 def card_params(decision: Decision, names: tuple[str, ...], given: Mapping[str, Any]) -> frozenset[str]:
     """Parameters that the cards of ``names`` may set: those that the caller left open."""
     stated = {param for name in names for param in decision.targets[name].params}
@@ -281,16 +269,27 @@ class Hops(list[Any]):
         return list, (self[:],)
 
 
-def fallback_entries(decision: Decision, names: tuple[str, ...], free: frozenset[str], health: HealthBook) -> list[Any]:
+def fallback_entries(
+    decision: Decision,
+    names: tuple[str, ...],
+    free: frozenset[str],
+    health: HealthBook,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Any]:
     """``names`` as LiteLLM's client-side fallbacks.
 
     LiteLLM carries one hop's parameters into the next, so each hop names every parameter that any card sets, with
-    ``None`` where its own card has none.
+    ``None`` where its own card has none; likewise those in ``changes``, by name.
     """
     targets = [decision.targets[name] for name in names]
     entries: list[Any] = [facts.model for facts in targets]
-    if free:
+    if free or changes:
         entries = [
-            {"model": facts.model, **{param: facts.params.get(param) for param in sorted(free)}} for facts in targets
+            {
+                "model": facts.model,
+                **{param: facts.params.get(param) for param in sorted(free)},
+                **(changes or {}).get(facts.name, {}),
+            }
+            for facts in targets
         ]
     return Hops(entries, targets, health)

@@ -137,7 +137,7 @@ class Settings(BaseSettings):
         session_margin: how much better, as a share, another model must be before a conversation moves.
         adapt_params: whether parameters that the chosen model rejects, and that can be done without, are taken out of
             requests or said otherwise: sampling and labels, the output limit's name, the nearest reasoning effort. In
-            LiteLLM this is its ``drop_params``, for requests without tools and schemas.
+            LiteLLM those that a 400 told of, and its ``drop_params``, for requests without tools and schemas.
         refusal_ttl_s: seconds for which a model that answered a 400 such as "unsupported parameter" or "context length"
             comes last for requests of that kind; longer each time it is seen again. 0 remembers nothing.
         redis_url: shares health between workers through Redis; ``None`` keeps it in this process.

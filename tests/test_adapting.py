@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ofox_middleware.adapting import DROPPABLE, NO_EDITS, Edits, adapt, is_adaptable
+from ofox_middleware.adapting import DROPPABLE, NO_EDITS, THOUGHT, Edits, adapt, is_adaptable, is_thought
 from ofox_middleware.types import ModelFacts
 
 GPT, CLAUDE, OLD_CLAUDE, GROK, MISTRAL = (
@@ -82,3 +82,68 @@ def test_adaptable_keys() -> None:
     assert is_adaptable("reasoning_effort=minimal")
     assert not is_adaptable("reasoning_effort")
     assert not is_adaptable("reasoning_effort=huge")
+
+
+SCHEMA = {"format": {"type": "json_schema", "name": "x", "schema": {}}}
+
+
+@pytest.mark.parametrize(
+    ("given", "lacks", "edits"),
+    [
+        ({"reasoning": {"effort": "minimal", "summary": "auto"}}, {"reasoning=minimal"},
+         Edits(within={"reasoning": Edits(replace={"effort": "low"})})),
+        ({"reasoning": {"effort": "minimal"}}, {"reasoning_effort=minimal"},
+         Edits(within={"reasoning": Edits(replace={"effort": "low"})})),
+        ({"reasoning": {"effort": "low", "summary": "auto"}}, {"reasoning.summary"},
+         Edits(within={"reasoning": Edits(frozenset({"summary"}))})),
+        ({"reasoning": {"summary": "auto"}}, {"reasoning.summary"}, Edits(frozenset({"reasoning"}))),
+        ({"reasoning": {"effort": "low"}}, {"reasoning"}, Edits(frozenset({"reasoning"}))),
+        ({"reasoning": "odd"}, {"reasoning.summary"}, NO_EDITS),
+        ({"reasoning": {"effort": 3}}, {"reasoning=low"}, NO_EDITS),
+        ({"text": {"verbosity": "low", **SCHEMA}}, {"text.verbosity"},
+         Edits(within={"text": Edits(frozenset({"verbosity"}))})),
+        ({"text": {"verbosity": "low"}}, {"text.verbosity"}, Edits(frozenset({"text"}))),
+        ({"text": {"verbosity": "low"}}, {"verbosity"}, Edits(frozenset({"text"}))),
+        ({"text": SCHEMA}, {"text", "text.verbosity"}, NO_EDITS),
+        ({"thinking": {"type": "enabled", "budget_tokens": 2048}}, {"thinking"}, Edits(frozenset({"thinking"}))),
+        ({"thinking": {"type": "enabled"}, "output_config": {"effort": "low", **SCHEMA}}, {"reasoning"},
+         Edits(frozenset({"thinking"}), within={"output_config": Edits(frozenset({"effort"}))})),
+        ({"output_config": {"effort": "max"}}, {"output_config.effort=max"},
+         Edits(within={"output_config": Edits(replace={"effort": "xhigh"})})),
+        ({"output_config": {"effort": "max"}}, {"output_config"}, Edits(frozenset({"output_config"}))),
+        ({"output_config": {"effort": "max", **SCHEMA}}, {"output_config"},
+         Edits(within={"output_config": Edits(frozenset({"effort"}))})),
+        ({"output_config": SCHEMA}, {"output_config"}, NO_EDITS),
+        ({"reasoning_effort": "minimal"}, {"reasoning_effort", "reasoning_effort=minimal"},
+         Edits(frozenset({"reasoning_effort"}))),
+    ],
+)  # fmt: skip
+def test_what_is_within_a_member(given: dict[str, Any], lacks: set[str], edits: Edits) -> None:
+    """Efforts, summaries and verbosity go where they stand; an output format never does, nor does what holds one."""
+    assert adapt(facts("house/model"), given, lacks, surface="responses") == edits
+
+
+def test_budgets_of_thought_are_gone() -> None:
+    """Claude from 4.7 on thinks adaptively; what else is said of thinking stays."""
+    given = {"thinking": {"type": "enabled", "budget_tokens": 2048, "display": "omitted"}}
+    edits = adapt(facts(CLAUDE), given, surface="messages")
+    assert edits.apply(given) == {"thinking": {"type": "adaptive", "display": "omitted"}}
+    assert adapt(facts("claude-sonnet-4-5"), given, surface="messages") == NO_EDITS
+
+
+def test_edits_are_made_on_a_copy() -> None:
+    """Members, and members of members, are taken out, renamed and replaced, and what was given stays."""
+    given = {"a": 1, "b": {"c": 1, "d": 2, "e": {"f": 1}}, "g": 3}
+    inner = Edits(frozenset({"c"}), replace={"d": 3, "absent": 1}, within={"e": Edits(replace={"f": 2})})
+    edits = Edits(frozenset({"a"}), {"g": "h"}, within={"b": inner, "g": inner, "absent": inner})
+    assert edits.apply(given) == {"b": {"d": 3, "e": {"f": 2}}, "h": 3}
+    assert given == {"a": 1, "b": {"c": 1, "d": 2, "e": {"f": 1}}, "g": 3}
+
+
+def test_thought_is_done_without_last() -> None:
+    """What only asks for more thought can go, but a model that has it comes first."""
+    assert all(is_thought(key) and not is_adaptable(key) for key in THOUGHT)
+    assert is_adaptable("reasoning=minimal")
+    assert is_adaptable("text.verbosity")
+    assert not is_adaptable("text.format")
+    assert not is_thought("reasoning=minimal")

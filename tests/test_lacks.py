@@ -30,7 +30,17 @@ PARAMETERS: list[tuple[str | bytes, str]] = [
           " 'low', 'medium', and 'high'.", param="reasoning_effort", code="unsupported_value"),
      "reasoning_effort=minimal"),
     (wire("Unsupported value: 'minimal' is not supported with this model.", param="reasoning.effort",
-          code="unsupported_value"), "reasoning"),
+          code="unsupported_value"), "reasoning=minimal"),
+    (wire("Unsupported parameter: 'reasoning.effort' is not supported with this model.", param="reasoning.effort",
+          code="unsupported_parameter"), "reasoning"),
+    (wire("Unsupported parameter: 'reasoning.summary' is not supported with this model.", param="reasoning.summary",
+          code="unsupported_parameter"), "reasoning.summary"),
+    (wire("Unsupported value: 'text.verbosity' does not support 'low' with this model. Supported values are:"
+          " 'medium'.", param="text.verbosity", code="unsupported_value"), "text.verbosity=low"),
+    (wire("output_config.effort: Extra inputs are not permitted"), "output_config.effort"),
+    (wire("thinking: Extra inputs are not permitted"), "thinking"),
+    ('litellm.BadRequestError: AnthropicException - b\'{"type":"error","error":{"message":"thinking: Extra inputs are'
+     " not permitted\"}}'", "thinking"),
     (wire("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens'"
           " instead.", param="max_tokens", code="unsupported_parameter"), "max_tokens"),
     (wire("Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model."),

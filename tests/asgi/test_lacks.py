@@ -201,3 +201,83 @@ def test_the_table_speaks_before_any_refusal() -> None:
         asyncio.run(call(middleware(app, models=cards, adapt_params=adapts), ask))
         sent = json.loads(app.bodies[-1])
         assert {name: value for name, value in sent.items() if name not in ("model", "messages")} == expected
+
+
+def refusing(app: Models, name: str, mark: bytes, said: str, **error: str) -> Any:
+    """A model that answers 400 while its request holds ``mark``."""
+
+    async def play(scope: Any, receive: Any, send: Any) -> None:
+        if mark in app.bodies[-1]:
+            await answer(send, 400, {"error": {"message": said, "type": "invalid_request_error", **error}})
+        else:
+            await answer(send, 200, {"model": name})
+
+    return play
+
+
+RESPONSES = {
+    "model": "auto", "input": "hi", "reasoning": {"effort": "minimal", "summary": "auto"},
+    "text": {"verbosity": "low", "format": {"type": "text"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "mark", "said", "error", "then"),
+    [
+        ("/v1/responses", RESPONSES, b"minimal", "Unsupported value: 'minimal' is not supported with this model.",
+         {"param": "reasoning.effort", "code": "unsupported_value"},
+         {"reasoning": {"effort": "low", "summary": "auto"}, "text": RESPONSES["text"]}),
+        ("/v1/responses", RESPONSES, b"summary", "Unsupported parameter: 'reasoning.summary' is not supported.",
+         {"param": "reasoning.summary", "code": "unsupported_parameter"},
+         {"reasoning": {"effort": "minimal"}, "text": RESPONSES["text"]}),
+        ("/v1/responses", RESPONSES, b"verbosity", "Unsupported parameter: 'text.verbosity' is not supported.",
+         {"param": "text.verbosity", "code": "unsupported_parameter"},
+         {"reasoning": RESPONSES["reasoning"], "text": {"format": {"type": "text"}}}),
+        ("/v1/messages",
+         {"model": "auto", "max_tokens": 9, "messages": ASK["messages"], "output_config": {"effort": "max"}}, b"max\"",
+         "output_config.effort: this model does not support 'max'. Unsupported value: 'output_config.effort'", {},
+         {"output_config": {"effort": "xhigh"}}),
+    ],
+)  # fmt: skip
+def test_what_is_within_a_member_is_adapted(
+    path: str, body: dict[str, Any], mark: bytes, said: str, error: dict[str, str], then: dict[str, Any]
+) -> None:
+    """The model that refuses a part of a member is asked again without it, or with another value, at once."""
+    app = Models()
+    app.plays[BEST] = refusing(app, BEST, mark, said, **error)
+    door = middleware(app, adapt_params=True)
+    for attempts in ("2", "1"):
+        seen = asyncio.run(call(door, body, path=path))
+        assert (seen.status, seen.headers["x-ofox-attempts"]) == (200, attempts)
+    sent = json.loads(app.bodies[-1])
+    assert app.asked == [BEST] * 3
+    assert {name: sent[name] for name in then} == then
+
+
+def test_a_model_without_thought_comes_last_and_is_asked_without() -> None:
+    """Others that take the ask for thought come first; when none does, the first answers without having thought."""
+    said = "Unsupported parameter: 'reasoning.effort' is not supported with this model."
+    error = {"param": "reasoning.effort", "code": "unsupported_parameter"}
+    body = {"model": "auto", "input": "hi", "reasoning": {"effort": "low"}}
+    app = Models()
+    app.plays[BEST] = refusing(app, BEST, b"reasoning", said, **error)
+    door = middleware(app, adapt_params=True)
+    assert asyncio.run(call(door, body, path="/v1/responses")).headers["x-ofox-model"] == NEXT
+    app = Models()
+    app.plays.update({name: refusing(app, name, b"reasoning", said, **error) for name in (BEST, NEXT, LAST)})
+    door = middleware(app, adapt_params=True, max_attempts=6)
+    assert asyncio.run(call(door, body, path="/v1/responses")).status == 200
+    assert app.asked[:3] == [BEST, NEXT, LAST]
+    assert b"reasoning" not in app.bodies[-1]
+    assert asyncio.run(call(door, body, path="/v1/responses")).headers["x-ofox-attempts"] == "1"
+
+
+def test_all_other_bytes_of_a_member_stay() -> None:
+    """Only the bytes of the part change: spaces, order, escapes and long numbers within the member arrive as sent."""
+    text = b'{ "x": 12345678901234567890123, "verbosity" : "low" ,"y":"\\u00e9" }'
+    raw = b'{"model": "auto", "input": "hi", "text" : ' + text + b" }"
+    app = Models()
+    app.plays[BEST] = refusing(app, BEST, b"verbosity", "Unsupported parameter: 'text.verbosity' is not supported.")
+    door = middleware(app, adapt_params=True)
+    assert asyncio.run(call(door, raw, path="/v1/responses")).status == 200
+    assert b'"text" : { "x": 12345678901234567890123, "y":"\\u00e9" } }' in app.bodies[-1]

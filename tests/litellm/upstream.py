@@ -37,6 +37,8 @@ class Behaviour:
     break_after: int | None = None
     """Streams: an error frame after this many content chunks."""
     chunk_delay_s: float = 0.0
+    rejects: bytes = b""
+    """Only requests that hold this get the status."""
     times: int | None = None
     """Applies to this many calls only, then the model is well again."""
     every: int = 1
@@ -109,7 +111,10 @@ class Upstream:
         name = str(body.get("model", ""))
         self.seen.append(Seen(request.url.path, body, raw, dict(request.headers)))
         weight = 1 if self.marked in raw else 0
-        return body, self.behaviour(name), lambda tally: tally.update({name: weight})
+        how = self.behaviour(name)
+        if how.rejects not in raw:
+            how = Behaviour()
+        return body, how, lambda tally: tally.update({name: weight})
 
     async def answer(self, request: Request) -> Response:
         body, how, note = await self.record(request)
