@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,7 +84,15 @@ def _said(kind: str, message: str, loc: Sequence[int | str], fields: Iterable[st
     if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
         meant = difflib.get_close_matches(str(loc[0]), list(fields), n=1) if len(loc) == 1 else []
         return f"is not a known field (did you mean {meant[0]}?)" if meant else "is not a known field"
+    if kind == "dataclass_type":
+        return "must be a name or a card with a name"
     return message.removeprefix("Value error, ")
+
+
+def _dated(card: Any) -> Any:
+    """``card`` with its date as text: unquoted, YAML makes a date of it."""
+    released = card.get("release_date") if isinstance(card, Mapping) else None
+    return {**card, "release_date": str(released)} if isinstance(released, date) else card
 
 
 def _listed(value: Any) -> Any:
@@ -191,7 +200,7 @@ class Settings(BaseSettings):
         value = _listed(value)
         if not isinstance(value, (list, tuple)):
             return value
-        return [ModelCard(name=item) if isinstance(item, str) else item for item in value]
+        return [ModelCard(name=item) if isinstance(item, str) else _dated(item) for item in value]
 
     @field_validator("models")
     @classmethod
@@ -259,9 +268,23 @@ def _config_path(options: dict[str, Any]) -> Path | None:
     return Path(named) if named else None
 
 
+class _EachOnce(yaml.SafeLoader):
+    """YAML that refuses a key given twice, of which PyYAML would take the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        values = yaml.load(path.read_text("utf-8"), _EachOnce)  # noqa: S506 - it is a SafeLoader
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import Enum
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -116,6 +117,34 @@ class ModelCard:
     supports_logprobs: bool | None = None
     supports_n: bool | None = None
     supports_assistant_prefill: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("input_cost_per_token", "output_cost_per_token", "cache_read_input_token_cost", "ttft_s"):
+            _within(name, getattr(self, name), 0)
+        for name in ("input_cost_per_token", "output_cost_per_token", "cache_read_input_token_cost"):
+            price = getattr(self, name)
+            if price is not None and price >= _NO_PRICE_USD:
+                raise ValueError(f"{name} is USD per token: {price:g} per million tokens is {price / 1e6:g}")
+        for name in ("max_input_tokens", "max_output_tokens"):
+            _within(name, getattr(self, name), 1)
+        _within("tokens_per_s", self.tokens_per_s, 0.001)
+        shares = self.ability.values() if isinstance(self.ability, Mapping) else (self.ability,)
+        if any(share is not None and not 0 <= share <= 1 for share in shares):
+            raise ValueError("ability is a share, from 0 to 1")
+        if self.release_date is not None:
+            try:
+                date.fromisoformat(self.release_date)
+            except ValueError:
+                raise ValueError("release_date must be an ISO date, such as 2026-01-31") from None
+
+
+_NO_PRICE_USD: Final = 0.01
+"""USD per token, 10,000 per million: no model costs as much, but a price per million that was meant does."""
+
+
+def _within(name: str, value: float | None, least: float) -> None:
+    if value is not None and not (least <= value < float("inf")):
+        raise ValueError(f"{name} must be {least:g} or more")
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def serving(name: str, **variables: str) -> Iterator[str]:
 
 
 def test_fastapi_app(upstream: Upstream) -> None:
-    """The app with the one line answers ``auto`` with one of its two models, and survives one of them failing."""
+    """The app with the one line answers ``auto`` with one of its models, survives one of them failing, and streams."""
     base = {"OPENAI_API_KEY": "sk-test", "OPENAI_API_BASE": upstream.base_url, "OPENAI_BASE_URL": upstream.base_url}
     with (
         serving("fastapi_app.py", **base) as url,
@@ -80,6 +80,8 @@ def test_fastapi_app(upstream: Upstream) -> None:
         again = client.chat.completions.with_raw_response.create(**ask)  # type: ignore[call-overload]
         assert again.parse().choices[0].message.content == "".join(WORDS)
         assert again.headers["x-ofox-model"] != first
+        chunks = client.chat.completions.create(**ask, stream=True)  # type: ignore[call-overload]
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "".join(WORDS)
         assert httpx.get(f"{url}/docs", trust_env=False).status_code == 200
 
 

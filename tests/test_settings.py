@@ -44,6 +44,15 @@ def test_order_of_sources(config: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert (settings.preference, settings.max_attempts, settings.seed) == ("cost", 5, 3)
 
 
+@pytest.mark.parametrize("written", ["2026-01-31", "'2026-01-31'"])
+def test_a_date_may_be_written_without_quotes(tmp_path: Path, written: str) -> None:
+    """YAML makes a date of a bare one, which a card takes as well as text."""
+    path = tmp_path / "ofox.yaml"
+    path.write_text(f"models: [{{name: a/b, release_date: {written}}}]\n", "utf-8")
+    cards = Settings(config=path).models
+    assert cards is not None and cards[0].release_date == "2026-01-31"
+
+
 @pytest.mark.parametrize("text", ["a/b, c/d", '["a/b", "c/d"]', " a/b,c/d, "])
 def test_lists_in_variables(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list in a variable may be comma-separated or JSON."""
@@ -98,6 +107,19 @@ def test_cards_in_yaml(config: Path) -> None:
         ("preference: 5\n", ":1: preference: Input should be a valid string"),
         ("preference: thrifty\n", ":1: preference: unknown preference 'thrifty'; known: balanced,"),
         ("models: [a, b, a]\n", ":1: models: named twice: a"),
+        ("models: [a]\nseed: 1\nmodels: [b]\n", ":3: models is given twice"),
+        ("models: [5]\n", ":1: models.0: must be a name or a card with a name"),
+        ("models: [{name: a, ability: 70}]\n", ":1: models.0: ability is a share, from 0 to 1"),
+        ("models: [{name: a, ability: {code: 2}}]\n", ":1: models.0: ability is a share, from 0 to 1"),
+        ("models: [{name: a, input_cost_per_token: -1}]\n", ":1: models.0: input_cost_per_token must be 0 or more"),
+        ("models: [{name: a, ttft_s: .nan}]\n", ":1: models.0: ttft_s must be 0 or more"),
+        (
+            "models: [{name: a, output_cost_per_token: 2.5}]\n",
+            ":1: models.0: output_cost_per_token is USD per token: 2.5 per million tokens is 2.5e-06",
+        ),
+        ("models: [{name: a, max_input_tokens: 0}]\n", ":1: models.0: max_input_tokens must be 1 or more"),
+        ("models: [{name: a, tokens_per_s: 0}]\n", ":1: models.0: tokens_per_s must be 0.001 or more"),
+        ("models: [{name: a, release_date: soon}]\n", ":1: models.0: release_date must be an ISO date"),
         ("models: []\n", ":1: models: must name at least one model"),
         ("models: ['']\n", ":1: models: must not hold an empty name"),
         ("models: 3\n", ":1: models: Input should be a valid list"),
