@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import litellm
 
@@ -47,6 +48,21 @@ def known_call(details: Mapping[str, Any]) -> Call | None:
     """The ledger's entry of a call that has begun, else ``None``."""
     call = details.get(KEY)
     return call if isinstance(call, Call) else None
+
+
+def asked_unseen(kwargs: Mapping[str, Any]) -> str | None:
+    """The model that a proxy request asks for when no hook of the proxy's has seen it before its first attempt, as at
+    ``/queue/chat/completions``; else ``None``."""
+    details = getattr(kwargs.get("litellm_logging_obj"), "model_call_details", None)
+    came = kwargs.get("proxy_server_request")
+    if not isinstance(came, Mapping) or not isinstance(details, dict) or known_call(details) is not None:
+        return None
+    if any(isinstance(bucket, Mapping) and KEY in bucket for bucket in map(kwargs.get, _BUCKETS)):
+        return None
+    named = parse_qs(urlsplit(str(came.get("url") or "")).query).get("model")
+    body = came.get("body")
+    asked = named[0] if named else body.get("model") if isinstance(body, Mapping) else None
+    return asked if isinstance(asked, str) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,11 @@ from ofox_middleware.types import Decision
 
 log: Final = logging.getLogger("ofox_middleware")
 
+_OTHER_MODELS: Final = ("deployment_id", "models")
+"""What else in a request names a model: LiteLLM sends the first in place of the pick, and OpenRouter falls back to the
+second."""
+_NOT_EXTRA: Final = frozenset({"model", "model_routing_config", *_OTHER_MODELS})
+
 
 async def route(
     brain: SmartRouter,
@@ -118,10 +123,12 @@ async def _rewrite(
             data["fallbacks"] = routed.fallbacks = fallback_entries(decision, names[1:], free, brain.health, changes)
             settled = frozenset({"fallbacks"})
     data.update(await proxy.narrowed_fallbacks(data, key, settled=settled))
+    for name in _OTHER_MODELS:
+        data.pop(name, None)
     extra = data.get("extra_body")
     if isinstance(extra, Mapping):
         # LiteLLM lays this over what it sends, the name of the model included.
-        data["extra_body"] = {name: extra[name] for name in extra if name not in {"model", "model_routing_config"}}
+        data["extra_body"] = {name: extra[name] for name in extra if name not in _NOT_EXTRA}
     _, bucket = get_or_create_metadata_bucket(data)
     # LiteLLM writes the name that the client sent into every answer unless this is set; then we write the pool's name.
     raw_name = optional("RETURN_RAW_MODEL_NAME_METADATA_KEY")

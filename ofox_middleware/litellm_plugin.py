@@ -207,9 +207,12 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
     def _withdrawn(self, kwargs: Mapping[str, Any]) -> Exception | None:
         """What to raise in place of an attempt that was called off when the one before it ended.
 
-        LiteLLM goes on with another model in the middle of a Responses stream, which then holds two answers.
+        LiteLLM goes on with another model in the middle of a Responses stream, which then holds two answers. And where
+        it runs no hook before a request, it goes from `auto`, which is no group, to its default fallbacks.
         """
         try:
+            if self.routes and self.router.is_auto(events.asked_unseen(kwargs)):
+                return events.refusal(events.not_chat())
             call = events.call_of(kwargs.get("litellm_logging_obj"))
             routed = None if call is None else call.routed or current_routed.get()
             if not isinstance(routed, Routed):

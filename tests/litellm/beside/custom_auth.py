@@ -24,6 +24,16 @@ KEYS = {
     "sk-limit-org": {"models": [], "org_id": "o1", "organization_metadata": {"model_rpm_limit": {"cheap": 1}}},
     "sk-limit-only": {"models": ["auto", "cheap"], "metadata": {"model_rpm_limit": {"cheap": 1}}},
     "sk-team-cheap": {"models": ["all-team-models"], "team_id": "t1", "team_models": ["auto", "cheap"]},
+    "sk-wild-a": {"models": ["auto", "openai/prov-a"]},
+    "sk-wild-openai": {"models": ["auto", "openai/*"]},
+    "sk-staff": {"models": ["auto", "staff"]},
+    "sk-tiny": {"models": ["auto", "house/t*"]},
+    "sk-team-names": {
+        "models": ["auto", "small"],
+        "team_id": "t3",
+        "team_models": ["auto", "small"],
+        "team_model_aliases": {"small": "house/large"},
+    },
 }
 
 
