@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from ofox_middleware.exchange import Exchange, Stage
 from ofox_middleware.guard import Guard
 from ofox_middleware.hedging import Attempt, Budget, Race, hedge_after_s
 from ofox_middleware.lacks import STATUSES
-from ofox_middleware.patience import silence_s
+from ofox_middleware.patience import first_byte_s, limit_s
 from ofox_middleware.replay import Client, Line, hand_back, with_body
 from ofox_middleware.replies import CLIENT_LEFT, NoAnswer, refuse, respond
 from ofox_middleware.router import SmartRouter
@@ -66,7 +67,7 @@ class Dispatch:
         self._given = given
         self._litellm_reports = litellm_reports
         self._hedges = hedges
-        self._clock = asyncio.get_running_loop().time
+        self._clock = time.monotonic
         self._began = self._clock()
         self._tried: list[str] = []
         self._failures: dict[str, str] = {}
@@ -160,7 +161,8 @@ class Dispatch:
         if not exchange.backup:
             self._exchange = exchange
         token = current_attempt.set(attempt)
-        guard.arm(self._patience(target, retry=retry))
+        limit = limit_s(self._router.settings, spent_s=self._clock() - self._began, another=retry)
+        guard.arm(limit, functools.partial(self._usual_s, target) if retry else None)
         try:
             await self._app(inner, line.receive, exchange.send)
         except asyncio.CancelledError as error:
@@ -192,8 +194,10 @@ class Dispatch:
 
     def _next(self) -> str:
         """Whom to try now: what was decided may be old by now, so a model that has tripped since is passed over."""
-        tripped = self._router.health.tripped
-        name = next((name for name in self._waiting if not self._tried or not tripped(name)), self._waiting[0])
+        name = self._waiting[0]
+        if self._tried:
+            tripped = self._router.health.tripped
+            name = next((name for name in self._waiting if not tripped(name)), name)
         self._tried.append(name)
         self._waiting.remove(name)
         return name
@@ -225,19 +229,12 @@ class Dispatch:
         """The same of an exception of the app's, as LiteLLM's are when nobody turned them into an answer."""
         return exchange.stage is Stage.WAITING and exchange.failure in STATUSES and exchange.refuses(str(error))
 
-    def _patience(self, target: ModelFacts, *, retry: bool) -> float | None:
-        """Seconds that an attempt may stay silent."""
-        router = self._router
-        return silence_s(
-            router.settings,
-            router.health,
-            target,
-            self._decision,
-            self._document.fields,
-            spent_s=self._clock() - self._began,
-            another=retry,
-            better=not all(map(router.health.tripped, self._waiting)),
-        )
+    def _usual_s(self, target: ModelFacts) -> float | None:
+        """Seconds of silence that are usual for ``target``, ``None`` when no other model that waits would do better."""
+        health = self._router.health
+        if all(map(health.tripped, self._waiting)):
+            return None
+        return first_byte_s(health, target, self._decision, self._document.fields)
 
     def _seconds_left(self) -> float | None:
         total_s = self._router.settings.total_timeout_s

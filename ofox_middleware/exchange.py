@@ -137,8 +137,8 @@ class Exchange:
             return
         self.status = status = message["status"]
         headers = message.get("headers", ())
-        self._stream = sniff.is_event_stream(headers)
-        self.cost_usd = sniff.cost_usd(headers)
+        kind, self.cost_usd = sniff.announced(headers)
+        self._stream = kind == "stream"
         if sniff.is_passing_failure(status):
             self._retry_after_s = retry_after_s(headers)
             if self._retry:
@@ -147,7 +147,7 @@ class Exchange:
         if status in STATUSES:
             self.stage, self._handle, self._held = Stage.PEEKING, Exchange._judge, [message]
             return
-        if self._retry and status < 400 and (self._stream or sniff.is_json(headers)):
+        if self._retry and status < 400 and kind:
             self.stage, self._handle, self._held = Stage.PEEKING, Exchange._peek, [message]
             return
         await self._pass(message)
@@ -157,17 +157,26 @@ class Exchange:
             return
         held = self._held
         assert held is not None
+        body = message.get("body", b"")
+        quiet = True
         if message["type"] == "http.response.body":
-            body = message.get("body", b"")
-            self._hidden_error = sniff.first_error(body) if self._stream else sniff.error_in(body)
+            self._hidden_error = self._error_in(body)
             if self._hidden_error is not None and self._may_do_better(self._hidden_error, body):
                 self._give_up(*held, message)
                 return
-            if self._stream and message.get("more_body", False) and sniff.says_nothing(body):
+            quiet = not body or (self._stream and sniff.says_nothing(body))
+            if quiet and self._stream and message.get("more_body", False):
                 held.append(message)
                 return
         await self.flush()
-        await self._handle(self, message)
+        if quiet or self.stage is not Stage.PASSING:
+            await self._handle(self, message)
+            return
+        self._begins()
+        await self._rest(message)
+
+    def _error_in(self, body: bytes) -> int | None:
+        return sniff.first_error(body) if self._stream else sniff.error_in(body)
 
     def _may_do_better(self, status: int, body: bytes) -> bool:
         """Whether another model may do better than one that answered with an error inside a 200."""
@@ -229,11 +238,17 @@ class Exchange:
             if self.first_byte_at is None:
                 self.first_byte_at = self._clock()
             if not self._stream or not sniff.says_nothing(body):
-                self._handle = Exchange._rest
-                self._hidden_error = sniff.first_error(body) if self._stream else sniff.error_in(body)
-                if self._stream and self._hidden_error is None:
-                    self._attempt.lease.first_token()
+                self._hidden_error = self._error_in(body)
+                self._begins()
         await self._rest(message)
+
+    def _begins(self) -> None:
+        """The first bytes that say something are here; whether they are an error is known."""
+        self._handle = Exchange._rest
+        if self.first_byte_at is None:
+            self.first_byte_at = self._clock()
+        if self._stream and self._hidden_error is None:
+            self._attempt.lease.first_token()
 
     async def _rest(self, message: Message) -> None:
         body = message.get("body")

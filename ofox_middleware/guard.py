@@ -73,7 +73,7 @@ class Guard:
         fired: why it has cancelled, ``None`` while it has not.
     """
 
-    __slots__ = ("_before", "_handle", "_line", "_loop", "_only_ours", "_task", "_timeout_s", "fired")
+    __slots__ = ("_before", "_handle", "_limit_s", "_line", "_loop", "_only_ours", "_task", "_usual_s", "fired")
 
     def __init__(self, line: Line) -> None:
         task = asyncio.current_task()
@@ -83,18 +83,26 @@ class Guard:
         self._loop = task.get_loop()
         self._line = line
         self._handle: asyncio.TimerHandle | Countdown | None = None
-        self._timeout_s: float | None = None
+        self._limit_s: float | None = None
+        self._usual_s: Callable[[], float | None] | None = None
         self._before = 0
         self._only_ours = False
 
-    def arm(self, timeout_s: float | None) -> None:
-        """Begins to watch: for ``timeout_s`` seconds of silence, where given, and for the client."""
+    def arm(self, limit_s: float | None, usual_s: Callable[[], float | None] | None = None) -> None:
+        """Begins to watch for silence and for the client.
+
+        Args:
+            limit_s: seconds of silence after which the attempt ends, where there is such a limit.
+            usual_s: tells of another limit, at least :data:`WATCH_AFTER_S`. It is asked only once the attempt has taken
+                that long, as looking up what is usual takes longer than a quick answer should wait for.
+        """
+        assert self._task is not None
         # Python 3.10 does not count cancellations.
         self._before = getattr(self._task, "cancelling", int)()
-        if timeout_s is not None and timeout_s <= WATCH_AFTER_S:
-            self._handle = Countdown(self._loop, max(0.0, timeout_s), self._expire)
+        if limit_s is not None and limit_s <= WATCH_AFTER_S:
+            self._handle = Countdown(self._loop, max(0.0, limit_s), self._expire)
             return
-        self._timeout_s = timeout_s
+        self._limit_s, self._usual_s = limit_s, usual_s
         self._handle = self._loop.call_later(WATCH_AFTER_S, self._watch)
 
     def hurry(self, timeout_s: float) -> None:
@@ -126,8 +134,10 @@ class Guard:
 
     def _watch(self) -> None:
         self._handle = None
-        if self._timeout_s is not None:
-            self._handle = Countdown(self._loop, self._timeout_s - WATCH_AFTER_S, self._expire)
+        usual_s = None if self._usual_s is None else self._usual_s()
+        limits = [limit_s for limit_s in (self._limit_s, usual_s) if limit_s is not None]
+        if limits:
+            self._handle = Countdown(self._loop, min(limits) - WATCH_AFTER_S, self._expire)
         self._line.watch(self._client_left)
 
     def _expire(self) -> None:

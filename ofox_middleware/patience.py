@@ -52,6 +52,22 @@ def first_byte_s(health: HealthBook, facts: ModelFacts, decision: Decision, fiel
     return max(least_s, wait_s) + decision.input_tokens / PREFILL_TOKENS_PER_S
 
 
+def limit_s(settings: Settings, *, spent_s: float, another: bool) -> float | None:
+    """Seconds that an attempt may stay silent by what the operator has set, ``None`` for no limit.
+
+    Args:
+        settings: the limits.
+        spent_s: seconds that the request has taken before this attempt.
+        another: another model may be tried after it; without one, only the time for all attempts counts.
+    """
+    total_s = settings.total_timeout_s
+    left_s = None if total_s is None else max(0.0, total_s - spent_s)
+    first_s = settings.first_byte_timeout_s if another else None
+    if left_s is None or first_s is None:
+        return first_s if left_s is None else left_s
+    return min(left_s, first_s)
+
+
 def silence_s(
     settings: Settings,
     health: HealthBook,
@@ -63,20 +79,17 @@ def silence_s(
     another: bool,
     better: bool = True,
 ) -> float | None:
-    """Seconds that an attempt may stay silent, ``None`` for no limit.
+    """Seconds that an attempt may stay silent, ``None`` for no limit: the shorter of :func:`limit_s` and, where another
+    model would do better, :func:`first_byte_s`.
 
     Args:
-        settings: the limits that the operator has set.
+        settings, spent_s, another: as for :func:`limit_s`.
         health, facts, decision, fields: as for :func:`first_byte_s`.
-        spent_s: seconds that the request has taken before this attempt.
-        another: another model may be tried after it; without one, only the time for all attempts counts.
         better: the breaker of one such model is closed. A model that is slow under all the load that others left to it
             is not given up sooner than the operator says for one that is down.
     """
-    total_s = settings.total_timeout_s
-    left_s = None if total_s is None else max(0.0, total_s - spent_s)
-    if not another:
-        return left_s
-    usual_s = first_byte_s(health, facts, decision, fields) if better else None
-    limits = (settings.first_byte_timeout_s, usual_s, left_s)
-    return min(limit for limit in limits if limit is not None)
+    limits = (
+        limit_s(settings, spent_s=spent_s, another=another),
+        first_byte_s(health, facts, decision, fields) if another and better else None,
+    )
+    return min((limit for limit in limits if limit is not None), default=None)

@@ -20,33 +20,26 @@ _DECIMAL: Final = re.compile(rb"[0-9]{1,6}(?:\.[0-9]{1,18})?(?:e-[0-9]{1,2})?")
 _HEAD: Final = 16 * 1024
 
 
-def is_event_stream(headers: Headers) -> bool:
-    """Whether response headers announce server-sent events."""
-    return any(
-        name.lower() == b"content-type" and value.lower().lstrip().startswith(b"text/event-stream")
-        for name, value in headers
-    )
-
-
-def cost_usd(headers: Headers) -> float | None:
-    """What LiteLLM says in the response headers that the answer cost, USD."""
+def announced(headers: Headers) -> tuple[str, float | None]:
+    """What response headers announce: server-sent events (``"stream"``), a JSON document (``"json"``) or anything else
+    (``""``), and what LiteLLM says there that the answer cost, USD."""
+    kind, cost_usd = "", None
     for name, value in headers:
-        if name == b"x-litellm-response-cost" and _DECIMAL.fullmatch(value):
-            return float(value)
-    return None
+        lower = name.lower()
+        if lower == b"content-type":
+            media = value.lower().lstrip()
+            if media.startswith(b"text/event-stream"):
+                kind = "stream"
+            elif media.startswith(b"application/json"):
+                kind = kind or "json"
+        elif lower == b"x-litellm-response-cost" and _DECIMAL.fullmatch(value):
+            cost_usd = float(value)
+    return kind, cost_usd
 
 
 def is_passing_failure(status: int) -> bool:
     """Whether another model may do better: 408, 429 and 5xx. Other 4xx are about the request and stay."""
     return status in (408, 429) or status >= 500
-
-
-def is_json(headers: Headers) -> bool:
-    """Whether response headers announce a JSON document."""
-    return any(
-        name.lower() == b"content-type" and value.lower().lstrip().startswith(b"application/json")
-        for name, value in headers
-    )
 
 
 def first_error(chunk: bytes) -> int | None:

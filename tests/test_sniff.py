@@ -18,7 +18,8 @@ from ofox_middleware import sniff
 )
 def test_event_streams(value: bytes, *, stream: bool) -> None:
     """Event streams are known by their content type in any case."""
-    assert sniff.is_event_stream([(b"a", b"text/event-stream"), (b"Content-Type", value)]) is stream
+    kind, _ = sniff.announced([(b"a", b"text/event-stream"), (b"Content-Type", value)])
+    assert (kind == "stream") is stream
 
 
 @pytest.mark.parametrize(
@@ -122,8 +123,8 @@ def test_errors_in_place_of_answers(body: bytes, status: int | None) -> None:
 
 def test_json_by_content_type() -> None:
     """JSON is known by its content type in any case."""
-    assert sniff.is_json([(b"a", b"b"), (b"Content-Type", b"Application/JSON; charset=utf-8")])
-    assert not sniff.is_json([(b"content-type", b"text/plain")])
+    assert sniff.announced([(b"a", b"b"), (b"Content-Type", b"Application/JSON; charset=utf-8")]) == ("json", None)
+    assert sniff.announced([(b"content-type", b"text/plain")]) == ("", None)
 
 
 @pytest.mark.parametrize(
@@ -162,5 +163,5 @@ def test_output_tokens(chunks: list[bytes], tokens: int | None) -> None:
 )
 def test_costs(value: bytes, cost: float | None) -> None:
     """A cost is a plain positive number."""
-    assert sniff.cost_usd([(b"a", b"1"), (b"x-litellm-response-cost", value)]) == cost
-    assert sniff.cost_usd([]) is None
+    assert sniff.announced([(b"a", b"1"), (b"x-litellm-response-cost", value)]) == ("", cost)
+    assert sniff.announced([]) == ("", None)
