@@ -239,7 +239,9 @@ class SmartRouter:
         if pin is not None and pinned is not None and _stays(pinned, equals[0], read, profile, _margin(pin, settings)):
             pick = pinned
         else:
-            pick, reason = self._pick(equals, feasible)
+            # Only the best was found to be worth the move, not those that are nearly as good. A conversation whose
+            # model is down is another matter: with it go many, and they must not all go to the same one.
+            pick, reason = self._pick(equals if pinned is None else equals[:1], feasible)
         if stuck and reason in ("best", "tie"):
             reason = "escalated"
         ranking = [pick, *scoring.fallbacks(pick, assessed)]

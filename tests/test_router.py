@@ -310,6 +310,23 @@ def test_a_stopgap_is_no_pin() -> None:
     assert router.decide(chat("go", *HISTORY)).model == "a/x"
 
 
+def test_a_conversation_moves_to_the_best_only() -> None:
+    """Equals share new conversations; one that moves pays for it, and goes where the move was found worth it. When its
+    model is down it shares again, for then many move at once."""
+    cards = (card("here", 0.7, 20e-6), card("best", 0.7, 1e-6), card("near", 0.7, 1.03e-6))
+    router = a_router(*cards, profiles={"cheap": {"cost": 1}}, preference="cheap")
+    for n in range(40):
+        config = {"session_id": f"{n}", "models": ["here"]}
+        assert router.decide(chat(config=config)).model == "here"
+    moved = {router.decide(chat(config={"session_id": f"{n}"})).model for n in range(20)}
+    started = {router.decide(chat(config={"session_id": f"new {n}"})).model for n in range(20)}
+    for _ in range(5):
+        router.health.record_failure("here", status=500)
+    fled = {router.decide(chat(config={"session_id": f"{n}"})).model for n in range(20, 40)}
+    assert moved == {"best"}
+    assert started == fled == {"best", "near"}
+
+
 def test_the_session_id_names_the_conversation() -> None:
     """Requests with the same id belong together whatever they say; the header's id serves without one."""
     router = a_router()
