@@ -51,7 +51,7 @@ _ASCII_SYMBOLS = b"=+*/^<>|%"
 _SYMBOL = re.compile("[±×÷√∑∏∫∂∇∞≈≠≤≥∈∉∀∃∪∩⊂⊆→⇒⇔≡φθλπσ°]")
 _LATEX = re.compile(r"\\[a-zA-Z]{2,12}|\$[^$\s\d][^$\n]{0,40}\$")
 # Here and below a pattern starts with what is rare, and looks behind from there: that is several times as fast.
-_CAPITAL = re.compile("([A-Z])(?:(?<=([a-z]).)|(?<=([a-z,]) .))?([a-z]*)")
+_CAPITAL = re.compile("([A-Z])(?:(?<=([a-z]).)|(?=[a-z])(?:(?<=([a-z,]) .))?)([a-z]*)")
 _JOINED = re.compile("_(?<=[A-Za-z].)(?=[A-Za-z])")
 _CALL = re.compile(r"\((?<=\w.)")
 _SUFFIX = re.compile(r"\.[a-z]{2,4}\b(?=[\s\"'`)]|$)")
