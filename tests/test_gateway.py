@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -429,6 +430,7 @@ models:
   - {{name: other/small, model: openai/small, ability: 0.50, params: {params}, supports_vision: false,
      input_cost_per_token: 1.0e-7, output_cost_per_token: 4.0e-7}}
 preference: cost
+hedge: true
 """
 
 
@@ -483,6 +485,36 @@ def test_the_process_survives_a_failing_model(served: openai.OpenAI, upstream: U
     assert served.chat.completions.create(model="auto", messages=ASK).model == "house/large"
     chunks = list(served.chat.completions.create(model="auto", messages=ASK, stream=True))
     assert {chunk.model for chunk in chunks} == {"house/large"}
+
+
+def test_the_process_hedges_a_stream_that_is_late(served: openai.OpenAI, upstream: Upstream) -> None:
+    """With `hedge` and `speed`, a stream that is late is asked of the other model too, and that one is the answer."""
+
+    def streamed() -> tuple[Any, str]:
+        asked = served.chat.completions.with_raw_response.create(
+            model="auto", messages=ASK, stream=True, extra_body={"model_routing_config": {"preference": "speed"}}
+        )
+        chunks = list(asked.parse())
+        assert {chunk.model for chunk in chunks} == {asked.headers["x-ofox-model"]}
+        return asked.headers, "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+
+    picks: Counter[str] = Counter()
+    while max(picks.values(), default=0) < 42:  # 20 show what is usual, the next 20 pay for a hedge
+        picks[streamed()[0]["x-ofox-model"]] += 1
+    usual = picks.most_common(1)[0][0]
+    upstream.behave(usual.partition("/")[2], delay_s=3.0)
+    for _ in range(5):
+        headers, text = streamed()
+        assert text == TEXT and headers["x-ofox-model"] != usual
+        if headers["x-ofox-attempts"] == "2":
+            break
+    decided = str(served.base_url).replace("/v1/", f"/ofox/api/decisions/{headers['x-ofox-decision-id']}")
+    until = time.monotonic() + 20
+    while (outcome := httpx.get(decided, trust_env=False).json().get("outcome")) is None:
+        assert time.monotonic() < until, "the outcome was not kept"
+        time.sleep(0.05)
+    assert outcome["attempts"] == [usual, headers["x-ofox-model"]]
+    assert outcome["failures"] == ["overtaken"]
 
 
 def test_tools_work_without_litellms_proxy_packages(monkeypatch: pytest.MonkeyPatch) -> None:
