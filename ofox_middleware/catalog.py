@@ -313,6 +313,11 @@ class Catalog:
         return maker if maker in tables.makers else ""
 
 
+def variable_of(value: object) -> str | None:
+    """The environment variable that a parameter of a card stands for, written as in LiteLLM: ``os.environ/NAME``."""
+    return value.removeprefix("os.environ/") if isinstance(value, str) and value.startswith("os.environ/") else None
+
+
 def _comparable(share: float, wanted: float) -> bool:
     """Whether a first token measured at one effort says something of another: thinking time grows tenfold and more."""
     return share == wanted or (share < 1.0 and abs(share - wanted) <= _COMPARABLE_SHARES)

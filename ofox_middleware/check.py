@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ofox_middleware.catalog import matches
+from ofox_middleware.catalog import matches, variable_of
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import BUILTIN_PROFILES, Settings
 from ofox_middleware.types import DOMAINS, ModelCard, ModelFacts, Profile
@@ -104,7 +104,12 @@ def check(router: SmartRouter, environ: Mapping[str, str] | None = None) -> Repo
 
 
 def missing_keys(router: SmartRouter, environ: Mapping[str, str]) -> Iterator[str]:
-    """A sentence for each provider of the pool whose API key is neither in ``environ`` nor on a card."""
+    """A sentence for each key that ``environ`` lacks: a provider's whose cards have none, or one that a card names."""
+    for facts in router.pool:
+        for param, value in facts.params.items():
+            variable = variable_of(value)
+            if variable is not None and not environ.get(variable):
+                yield f"{facts.name}: {variable}, its {param}, is not set, so it cannot be asked from here"
     for provider in sorted({facts.provider for facts in router.pool if "api_key" not in facts.params}):
         variables = router.catalog.key_variables(provider)
         if variables and not any(environ.get(name) for name in variables):

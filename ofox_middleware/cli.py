@@ -274,7 +274,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     with listen(options.host, options.port) as listener:
         _say_unless(options.json, "Starting LiteLLM ...")
-        from ofox_middleware.gateway import INSTALL_PROXY, lacks_proxy_extra
+        from ofox_middleware.gateway_access import INSTALL_PROXY, lacks_proxy_extra
         from ofox_middleware.site import Site
 
         for doubt in (*missing_keys(router, os.environ), *([INSTALL_PROXY] if lacks_proxy_extra() else [])):

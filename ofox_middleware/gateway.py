@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import hmac
 import importlib.util
 import json
 import os
@@ -21,12 +20,14 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive
 
 from ofox_middleware import wire
 from ofox_middleware.asgi import OfoxMiddleware
 from ofox_middleware.attempts import current_attempt
+from ofox_middleware.catalog import variable_of
 from ofox_middleware.errors import InvalidRequest, OfoxError
+from ofox_middleware.gateway_access import ChatOnly, KeyCheck, lacks_proxy_extra
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import ModelFacts, Surface
 
@@ -79,9 +80,9 @@ def create_app(
     )
     app: ASGIApp = OfoxMiddleware(served, router=router)
     if lacks_proxy_extra():
-        app = _ChatOnly(app)
+        app = ChatOnly(app)
     if api_key is not None:
-        app = _KeyCheck(app, key=api_key)
+        app = KeyCheck(app, key=api_key)
     if trusted_hosts is not None:
         app = TrustedHostMiddleware(app, allowed_hosts=list(trusted_hosts))
     return app
@@ -95,20 +96,6 @@ _MCP_SURFACES: Final = frozenset({"chat", "responses"})
 @functools.cache
 def _has_mcp() -> bool:
     return importlib.util.find_spec("mcp") is not None
-
-
-# LiteLLM's Responses and Messages paths import modules of its proxy, which ones depends on the release.
-_PROXY_PATHS: Final = frozenset({"/v1/responses", "/v1/messages"})
-_PROXY_MODULES: Final = ("fastapi", "mcp", "orjson")
-INSTALL_PROXY: Final = (
-    "/v1/responses and /v1/messages need what LiteLLM's proxy extra installs: pip install 'ofox-middleware[proxy]'"
-)
-
-
-@functools.cache
-def lacks_proxy_extra() -> bool:
-    """Whether LiteLLM was installed without its proxy extra, so that only chat and text completions work."""
-    return any(importlib.util.find_spec(name) is None for name in _PROXY_MODULES)
 
 
 class Gateway:
@@ -194,7 +181,7 @@ class Gateway:
 
     def _arguments(self, facts: ModelFacts) -> dict[str, Any]:
         """Keywords of ours. Retries are the middleware's: it has other candidates, LiteLLM has only this one."""
-        operators = {name: _from_environment(value) for name, value in facts.params.items()}
+        operators = {name: _from_environment(value, facts.name) for name, value in facts.params.items()}
         return {"num_retries": 0, "drop_params": True, **operators}
 
 
@@ -290,11 +277,17 @@ async def _close(stream: Any) -> None:
             await aclose()
 
 
-def _from_environment(value: Any) -> Any:
-    """LiteLLM's way to keep keys out of files: ``os.environ/NAME`` stands for that variable."""
-    if isinstance(value, str) and value.startswith("os.environ/"):
-        return os.environ.get(value.removeprefix("os.environ/"))
-    return value
+def _from_environment(value: Any, card: str) -> Any:
+    """LiteLLM's way to keep keys out of files: ``os.environ/NAME`` stands for that variable.
+
+    Where it is not set, LiteLLM would take the provider's usual key, and send it to the card's ``api_base``.
+    """
+    variable = variable_of(value)
+    if variable is None:
+        return value
+    if not os.environ.get(variable):
+        raise wire.StreamRefused(502, f"{variable}, which {card} needs, is not set.")
+    return os.environ[variable]
 
 
 def _cost_header(answer: Any) -> dict[str, str]:
@@ -310,43 +303,3 @@ def _listed(facts: ModelFacts) -> dict[str, Any]:
     if facts.input_usd is not None and facts.output_usd is not None:
         row["pricing"] = {"prompt": f"{facts.input_usd:.12g}", "completion": f"{facts.output_usd:.12g}"}
     return row
-
-
-class _ChatOnly:
-    """Refuses what this LiteLLM cannot do, before a model is chosen and blamed for it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] not in _PROXY_PATHS:
-            await self._app(scope, receive, send)
-            return
-        error = OfoxError(f"{INSTALL_PROXY}.", code="proxy_extra_missing")
-        surface: Surface = "messages" if scope["path"].endswith("/messages") else "chat"
-        await JSONResponse(wire.refusal(error, surface), status_code=501)(scope, receive, send)
-
-
-class _KeyCheck:
-    """Lets through only callers that know the key; ``/healthz`` is open, for it tells nothing."""
-
-    def __init__(self, app: ASGIApp, *, key: str) -> None:
-        self._app = app
-        self._key = key.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] == "/healthz" or self._knows(scope):
-            await self._app(scope, receive, send)
-            return
-        error = InvalidRequest("The gateway's key is missing or wrong.", code="invalid_api_key")
-        error.status = 401
-        surface: Surface = "messages" if scope["path"].endswith("/messages") else "chat"
-        await JSONResponse(wire.refusal(error, surface), status_code=401)(scope, receive, send)
-
-    def _knows(self, scope: Scope) -> bool:
-        for name, value in scope["headers"]:
-            if name == b"authorization" and hmac.compare_digest(value, b"Bearer " + self._key):
-                return True
-            if name == b"x-api-key" and hmac.compare_digest(value, self._key):
-                return True
-        return False

@@ -358,11 +358,16 @@ def test_check_says_which_keys_are_not_set(
     """A provider of the pool whose key is neither in the environment nor on a card is named with its variable."""
     path = tmp_path / "ofox.yaml"
     path.write_text("models: [openai/gpt-4o, groq/x, {name: anthropic/claude-opus-5, params: {api_key: k}}]", "utf-8")
+    monkeypatch.delenv("HOUSE_KEY", raising=False)
     monkeypatch.setenv("GROQ_API_KEY", "gsk-mine")
     told = [line for line in ofox(capsys, "check", path, "--json").json["warnings"] if "_API_KEY" in line]
     assert len(told) == 1 and told[0].startswith("openai: OPENAI_API_KEY is not set")
+    path.write_text("models: [openai/gpt-4o, {name: house/x, params: {api_key: os.environ/HOUSE_KEY}}]", "utf-8")
+    told = ofox(capsys, "check", path, "--json").json["warnings"]
+    assert any(line.startswith("house/x: HOUSE_KEY, its api_key, is not set") for line in told)
+    monkeypatch.setenv("HOUSE_KEY", "k")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
-    assert not any("_API_KEY" in line for line in ofox(capsys, "check", path, "--json").json["warnings"])
+    assert not any("_KEY" in line for line in ofox(capsys, "check", path, "--json").json["warnings"])
 
 
 # serve and demo, as far as they get without a server ---------------------------------------------------------------

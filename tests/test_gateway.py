@@ -587,3 +587,13 @@ def test_without_the_proxy_extra_two_protocols_are_refused(monkeypatch: pytest.M
     assert answer.status == 501 and b"ofox-middleware[proxy]" in answer.body
     assert (b'"type":"error"' in answer.body) == (path == "/v1/messages")
     assert not router.health.snapshot().get("openai/gpt-4o", {}).get("failed")
+
+
+def test_a_key_that_is_not_set_is_not_replaced_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LiteLLM would send the provider's usual key to the card's address; the call is not made, and the reason told."""
+    monkeypatch.delenv("HOUSE_KEY", raising=False)
+    params = {"api_base": "http://127.0.0.1:9", "api_key": "os.environ/HOUSE_KEY"}
+    router = SmartRouter(Settings(models=[ModelCard(name="house", model="openai/x", params=params)]))
+    app = Starlette(routes=[Route("/", gateway_module.Gateway(router, object()).endpoint("chat"), methods=["POST"])])
+    answer = asyncio.run(call(app, json.dumps({"model": "house", "messages": ASK}).encode(), path="/"))
+    assert answer.status == 502 and b"HOUSE_KEY, which house needs, is not set." in answer.body
