@@ -214,10 +214,14 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
             if self.routes and self.router.is_auto(events.asked_unseen(kwargs)):
                 return events.refusal(events.not_chat())
             call = events.call_of(kwargs.get("litellm_logging_obj"))
-            routed = None if call is None else call.routed or current_routed.get()
+            attempt = events.Start.of(kwargs)
+            routed = None if call is None else call.routed
+            if call is not None and routed is None and attempt.depth:
+                # With a Router each attempt is a call of its own; whatever else is called meanwhile is no fallback.
+                routed = current_routed.get()
             if not isinstance(routed, Routed):
                 return None
-            return events.broken_off(routed.model) if routed.spoken else routed.instead_of(events.Start.of(kwargs))
+            return events.broken_off(routed.model) if routed.spoken else routed.instead_of(attempt)
         except Exception:  # noqa: BLE001 - an error of ours must not cost the request
             self._slip("withdrawn")
             return None

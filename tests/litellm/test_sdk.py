@@ -14,6 +14,7 @@ import pytest
 from ofox_middleware import plugin_state
 from ofox_middleware.errors import SettingsError
 from ofox_middleware.litellm_plugin import OfoxLogger, acompletion, attach, completion, ofox, watch
+from ofox_middleware.litellm_routed import current_routed
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from tests.litellm.conftest import MODELS
@@ -180,6 +181,21 @@ def test_a_responses_stream_that_breaks_after_content_ends(router: Any, brain: S
     assert sum(getattr(event, "type", "") == "response.created" for event in seen) == 1
     assert upstream.models() == ["prov-cheap"]
     assert counts(brain, "cheap") == (0, 1) and brain.health.in_flight() == 0
+
+
+def test_other_calls_while_a_stream_is_read_are_made(router: Any, brain: SmartRouter, upstream: Upstream) -> None:
+    """A judge that asks a model between two chunks, in the stream's own context, is no fallback of it."""
+
+    async def main() -> int:
+        stream, told = await router.acompletion(model="auto", messages=ASK, stream=True, **COST), 0
+        async for _ in stream:
+            token = current_routed.set(stream._routed)
+            answer = await litellm.acompletion("openai/judge", ASK, api_base=upstream.base_url, api_key="k")
+            current_routed.reset(token)
+            told += answer.choices[0].message.content == TEXT
+        return told
+
+    assert run(main, brain) > 1
 
 
 def test_a_stream_that_breaks_before_content_falls_back(router: Any, brain: SmartRouter, upstream: Upstream) -> None:
