@@ -47,7 +47,10 @@ REST_S: Final = 0.3
 others look at it this often; so nobody sends a model requests for a whole second after another worker found it down.
 Between two rounds there is always a short rest, so that a model that flaps cannot keep everybody busy."""
 
-LONGEST_PAUSE_S: Final = 30.0
+LONGEST_PAUSE_S: Final = 5.0
+"""Pauses double while the cache fails, up to this: who has not noticed that it is back asks models that all others know
+to be down."""
+
 FUTURE_S: Final = 2.0
 """Stamps may be ahead of our clock by this much."""
 

@@ -509,7 +509,7 @@ def test_a_failing_cache_is_survived(behaviour: Callable[[], Any]) -> None:
 
 
 def test_pauses_grow_and_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each failure in a row doubles the pause, up to half a minute; a good round brings back the usual pace."""
+    """Each failure in a row doubles the pause, up to five seconds; a good round brings back the usual pace."""
     pauses: list[float] = []
     real_sleep = asyncio.sleep
 
@@ -532,7 +532,7 @@ def test_pauses_grow_and_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
 
     asyncio.run(main())
     for failures, pause in enumerate(pauses[:8], start=1):
-        assert 0.75 <= pause / min(30.0, 2.0 ** (failures - 1)) <= 1.0
+        assert 0.75 <= pause / min(5.0, 2.0 ** (failures - 1)) <= 1.0
     assert pauses[-1] <= 1.0
 
 
