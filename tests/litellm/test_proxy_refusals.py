@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -101,17 +102,34 @@ def test_a_list_of_named_models_is_left_to_litellm(proxy: Proxy, upstream: Upstr
     assert {"prov-cheap", "prov-mid"} <= set(upstream.models())
 
 
-def test_a_realtime_socket_refuses_auto(proxy: Proxy, upstream: Upstream) -> None:
-    """The socket is closed without a word from a provider."""
-    url = f"{proxy.base_url.replace('http', 'ws', 1)}/v1/realtime?model=auto"
+TURN = {"type": "response.create", "model": "auto", "input": "Say hi.", "response": {"model": "auto"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "first"),
+    [
+        ("/v1/realtime?model=auto", None),
+        ("/v1/realtime/translations?model=auto", None),
+        ("/v1/live/sessions", {"type": "session.create", "session": {"model": "auto"}}),
+        ("/v1/responses", TURN),
+        ("/v1/responses?model=auto", TURN),
+    ],
+)
+def test_a_socket_refuses_auto(proxy: Proxy, upstream: Upstream, path: str, first: dict[str, Any] | None) -> None:
+    """It is closed without a word from a provider, or was never there in this release."""
+    url = f"{proxy.base_url.replace('http', 'ws', 1)}{path}"
     said: list[Any] = []
     try:
         with connect(url, additional_headers={"authorization": f"Bearer {MASTER_KEY}"}, open_timeout=20) as socket:
-            said.extend(socket)
-    except WebSocketException:
+            if first is not None:
+                socket.send(json.dumps(first))
+            said.extend(iter(lambda: socket.recv(timeout=20), None))
+    except (WebSocketException, TimeoutError):
         pass
-    assert not any("session.created" in str(message) for message in said)
+    assert not any(word in str(message) for message in said for word in ("session.created", "response.created"))
     assert upstream.seen == []
+    if path.startswith("/v1/responses"):
+        assert any("chooses among chat models" in str(message) for message in said)
 
 
 @pytest.mark.parametrize("path", ["/v1/messages/count_tokens", "/v1/responses/input_tokens", "/utils/token_counter"])
