@@ -244,13 +244,15 @@ def _near_the_ends(raw: bytes, names: set[str]) -> list[Member] | None:
 
     Saves a second scan of the body, 0.3 ms per MB. Only for bodies without twins.
     """
-    found = {member for member in _scalars(raw) if member.name in names}
-    for name in names.difference(member.name for member in found):
+    found = [member for member in _scalars(raw) if member.name in names]
+    if len(found) == len(names):
+        return found
+    for name in names.difference([member.name for member in found]):
         tail = _tail_from(raw, name)
         if tail is None:
             return None
-        found.update(tail)
-    return sorted(found, key=lambda member: member.start)
+        found += tail
+    return sorted(set(found), key=lambda member: member.start)
 
 
 def _tail_from(raw: bytes, name: str) -> list[Member] | None:

@@ -91,7 +91,10 @@ class Dispatch:
     async def _run(self) -> None:
         while True:
             name = self._next()
-            exchange = self._exchange = await self._try(name)
+            after_s = self._hedge_after_s(name)
+            exchange = self._exchange = await (
+                self._attempt(name, retry=self._has_another()) if after_s is None else self._raced(name, after_s)
+            )
             if exchange.fired == "left":
                 await self._answer_nobody()
                 return
@@ -104,11 +107,8 @@ class Dispatch:
             log.info("model %r failed (%s); trying the next", name, self._failures.get(name))
             exchange.error = None
 
-    async def _try(self, name: str) -> Exchange:
-        """An attempt, hedged where that is wanted."""
-        after_s = self._hedge_after_s(name)
-        if after_s is None:
-            return await self._attempt(name, retry=self._has_another())
+    async def _raced(self, name: str, after_s: float) -> Exchange:
+        """An attempt that gets company when it takes longer than ``after_s``; the one of them that counts."""
         self._hedges.earn()
         self._client.shared = True
         race = Race()
@@ -283,7 +283,7 @@ class Dispatch:
                 total_s=self._clock() - self._began,
                 output_tokens=exchange.tokens,
                 cost_usd=self._cost(name, exchange),
-                failures=tuple(self._failures.get(tried, "") for tried in others),
+                failures=tuple([self._failures.get(tried, "") for tried in others]),
             )
         )
 
