@@ -47,9 +47,7 @@ async def collect(receive: Receive, limit: int) -> Upload:
     body = message.get("body", b"")
     if not message.get("more_body", False):
         return Upload(bytes(body))
-    # It hands out its memory without a copy, and grows without touching pages anew: 0.02 ms per MB, where a bytearray
-    # that is made into bytes takes 1.7 ms.
-    buffer = BytesIO()
+    buffer = BytesIO()  # which hands out its memory without a last copy
     buffer.write(body)
     while buffer.tell() <= limit:
         message = await receive()
