@@ -124,7 +124,7 @@ def _extras() -> Path:
 
 
 def _migrations() -> str:
-    files = sorted((_extras() / "migrations").glob("*/migration.sql"))
+    files = [*sorted((_extras() / "migrations").glob("*/migration.sql")), HERE / "database" / "withheld.sql"]
     return "SET client_min_messages = warning;\n" + "\n".join(file.read_text("utf-8") for file in files)
 
 
