@@ -22,7 +22,7 @@ from ofox_middleware.console_feed import SLOT_S, Feed
 from ofox_middleware.console_wire import answer, file_endpoint, not_found, read_object, refusal, refused, server_sent
 from ofox_middleware.decision_store import DecisionStore, store_of
 from ofox_middleware.errors import OfoxError
-from ofox_middleware.metrics import metrics_or_none
+from ofox_middleware.metrics import metrics_or_refusal
 from ofox_middleware.reload import Reloader
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.telemetry import Savings
@@ -109,11 +109,11 @@ def for_settings(
     pool: Callable[[], Sequence[ModelFacts]] | None = None,
 ) -> Console:
     """For doors: the console with what the settings name, ``console_token`` and ``decision_log``, and with metrics
-    where ``prometheus-client`` is installed."""
+    (where ``prometheus-client`` is not installed, a 501 that says so)."""
     secret = router.settings.console_token
     token = None if secret is None else secret.get_secret_value()
     return console(
-        router, log=store_of(router), token=token, reloader=reloader, pool=pool, metrics=metrics_or_none(router)
+        router, log=store_of(router), token=token, reloader=reloader, pool=pool, metrics=metrics_or_refusal(router)
     )
 
 

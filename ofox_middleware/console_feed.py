@@ -191,23 +191,18 @@ class Feed:
         """One row per model of the pool, then of others that were seen: facts, and how it is doing."""
         snapshot = self._router.health.snapshot()
         pool = self._pool()
-        rows = [_row(facts.name, facts, snapshot.get(facts.name), self._view(facts)) for facts in pool]
+        rows = [
+            _row(facts.name, facts, snapshot.get(facts.name) or self._expected(facts), seen=facts.name in snapshot)
+            for facts in pool
+        ]
         named = {facts.name for facts in pool}
         others = [name for name in self._history.copy() if name not in named and name in snapshot]
-        rows += [_row(name, None, snapshot[name], None) for name in others]
+        rows += [_row(name, None, snapshot[name], seen=True) for name in others]
         return rows[:MOST_MODELS]
 
-    def _view(self, facts: ModelFacts) -> dict[str, Any]:
+    def _expected(self, facts: ModelFacts) -> dict[str, Any]:
         """What health expects of a model that nothing was sent to yet."""
-        view = self._router.health.view(facts.name, facts.ttft_s, facts.s_per_token)
-        return {
-            "state": view.state,
-            "ttft_s": round(view.ttft_s, 4),
-            "tokens_per_s": round(1.0 / view.s_per_token, 2),
-            "availability": round(view.availability, 4),
-            "in_flight": view.in_flight,
-            "limit": round(view.limit, 2),
-        }
+        return self._router.health.expected(facts.ttft_s, facts.s_per_token)
 
     def _pool(self) -> Sequence[ModelFacts]:
         try:
@@ -250,16 +245,21 @@ def _columns(slots: deque[Slot], first: int) -> dict[str, list[Any]]:
     }
 
 
-def _row(
-    name: str, facts: ModelFacts | None, seen: dict[str, Any] | None, expected: dict[str, Any] | None
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": name, "in_pool": facts is not None, "seen": seen is not None}
-    if facts is not None:
-        row |= {
-            "provider": facts.provider,
-            "model": facts.model,
-            "input_usd_per_m": None if facts.input_usd is None else round(facts.input_usd * 1e6, 6),
-            "output_usd_per_m": None if facts.output_usd is None else round(facts.output_usd * 1e6, 6),
-            "max_input_tokens": facts.max_input_tokens,
-        }
-    return {**row, **(expected or {}), **(seen or {})}
+def _row(name: str, facts: ModelFacts | None, health: dict[str, Any], *, seen: bool) -> dict[str, Any]:
+    """Every row has the same fields, so that a client need not ask which there are."""
+    return {
+        "name": name,
+        "in_pool": facts is not None,
+        "seen": seen,
+        "provider": None if facts is None else facts.provider,
+        "model": None if facts is None else facts.model,
+        "input_usd_per_m": None if facts is None else _per_million(facts.input_usd),
+        "output_usd_per_m": None if facts is None else _per_million(facts.output_usd),
+        "max_input_tokens": None if facts is None else facts.max_input_tokens,
+        "deployments": {},
+        **health,
+    }
+
+
+def _per_million(usd: float | None) -> float | None:
+    return None if usd is None else round(usd * 1e6, 6)

@@ -7,6 +7,11 @@ from typing import Any, Final
 
 from ofox_middleware.types import Candidate, Surface
 
+_TYPES: Final[Mapping[int, str]] = {403: "permission_error", 429: "rate_limit_error"}
+_ANTHROPIC_TYPES: Final[Mapping[int, str]] = {401: "authentication_error", 404: "not_found_error"}
+"""Status -> ``error.type``: OpenAI's, and where Anthropic's is another one. Else a 5xx is an ``api_error`` in both, for
+it is nothing that the caller could mend in the request, and what is left an ``invalid_request_error``."""
+
 
 class OfoxError(Exception):
     """A refusal with a clear answer for the caller.
@@ -31,7 +36,7 @@ class OfoxError(Exception):
     @property
     def type(self) -> str:
         """The ``error.type`` of an OpenAI-shaped body."""
-        return "permission_error" if self.status == 403 else "invalid_request_error"
+        return _TYPES.get(self.status, "api_error" if self.status >= 500 else "invalid_request_error")
 
 
 class SettingsError(OfoxError):
@@ -93,5 +98,6 @@ class NotAllowed(OfoxError):
 def wire_body(error: OfoxError, surface: Surface) -> dict[str, Any]:
     """The JSON body of ``error`` in the protocol of ``surface``: Anthropic-shaped for ``messages``, else OpenAI's."""
     if surface == "messages":
-        return {"type": "error", "error": {"type": error.type, "message": error.message}}
+        kind = _ANTHROPIC_TYPES.get(error.status, error.type)
+        return {"type": "error", "error": {"type": kind, "message": error.message}}
     return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}

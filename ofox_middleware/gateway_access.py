@@ -39,8 +39,9 @@ class ChatOnly:
             await self._app(scope, receive, send)
             return
         error = OfoxError(f"{INSTALL_PROXY}.", code="proxy_extra_missing")
+        error.status = 501
         surface: Surface = "messages" if scope["path"].endswith("/messages") else "chat"
-        await JSONResponse(wire.refusal(error, surface), status_code=501)(scope, receive, send)
+        await JSONResponse(wire.refusal(error, surface), status_code=error.status)(scope, receive, send)
 
 
 class KeyCheck:

@@ -136,6 +136,12 @@ class HealthBook:
         now = self._clock()
         return {name: _shown(record, now) for name, record in self._models.copy().items()}
 
+    def expected(self, ttft_prior_s: float, s_per_token_prior: float) -> dict[str, Any]:
+        """A row like those of :meth:`snapshot` for a model that nothing is known of but the two priors."""
+        blank = ModelHealth(self._clock, self._rng)
+        blank.speed.prior = (ttft_prior_s, s_per_token_prior)
+        return _shown(blank, self._clock())
+
     def summary(self) -> Summary:
         """What this worker has seen itself lately, for other workers to :meth:`merge`; at most 256 models."""
         now = self._clock()

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from ofox_middleware.errors import OfoxError, SettingsError
+import msgspec
+
+from ofox_middleware.errors import OfoxError, SettingsError, wire_body
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.telemetry import price
 from ofox_middleware.types import Decision, Outcome
@@ -176,12 +178,21 @@ def metrics_app(router: SmartRouter) -> ASGIApp:
     return Metrics(router).app()
 
 
-def metrics_or_none(router: SmartRouter) -> ASGIApp | None:
-    """The same, ``None`` where ``prometheus-client`` is not installed."""
+def metrics_or_refusal(router: SmartRouter) -> ASGIApp:
+    """The same; where ``prometheus-client`` is not installed, an app that answers 501 and what to install."""
     try:
         return metrics_app(router)
-    except MetricsMissing:
-        return None
+    except MetricsMissing as error:
+        return _App(_refusing(error))
+
+
+def _refusing(error: OfoxError) -> ASGIApp:
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        fields = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": error.status, "headers": fields})
+        await send({"type": "http.response.body", "body": msgspec.json.encode(wire_body(error, "chat"))})
+
+    return refuse
 
 
 class _App:

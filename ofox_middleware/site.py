@@ -16,7 +16,7 @@ from ofox_middleware.console_access import SHORTEST_TOKEN
 from ofox_middleware.decision_file import default_path
 from ofox_middleware.decision_store import DecisionStore
 from ofox_middleware.gateway import LOOPBACK, create_app
-from ofox_middleware.metrics import metrics_or_none
+from ofox_middleware.metrics import metrics_or_refusal
 from ofox_middleware.reload import Reloader
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
@@ -61,7 +61,9 @@ class Site:
         path = Path(named) if named else None
         self._reloader = Reloader(router, lambda: Settings() if config is None else Settings(config=config), path)
         hosts = LOOPBACK if local and key is None else None
-        app = create_app(router, routes=_metrics(router), api_key=key, trusted_hosts=hosts)
+        app = create_app(
+            router, routes=[Route(METRICS_PATH, metrics_or_refusal(router))], api_key=key, trusted_hosts=hosts
+        )
         self._console: consoles.Console | None = None
         if console and (key is None or len(key) >= SHORTEST_TOKEN):
             self._console = consoles.console(router, log=self.store, token=key, reloader=self._reloader)
@@ -88,9 +90,3 @@ class Site:
         """For the server: it is about to stop."""
         if self._console is not None:
             self._console.stop()
-
-
-def _metrics(router: SmartRouter) -> list[Route]:
-    """``/metrics``, where ``prometheus-client`` is installed."""
-    app = metrics_or_none(router)
-    return [] if app is None else [Route(METRICS_PATH, app)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,33 @@ def test_the_status_shows_each_model(router: SmartRouter, client: Client) -> Non
     assert status["panic"] is True
     assert list(status["settings"]["profiles"]) == ["balanced", "quality", "speed", "cost"]
     assert "sk-operators-own" not in answer.text
+
+
+def test_every_row_of_a_model_has_the_same_fields(router: SmartRouter, client: Client) -> None:
+    """A client finds the same fields in each row, those that the API's description promises, used or not."""
+    elsewhere = SmartRouter(Settings(models=[ModelCard(name="c/gone", ability=0.5)]))
+    for decision in (router.decide(ASK), router.decide(ASK, pool=elsewhere.pool)):
+        router.health.record_success(decision.model)
+        router.report(ended(decision))
+    rows = client.get("/api/status").json()["models"]
+    assert [(row["in_pool"], row["seen"]) for row in rows if row["name"] == "c/gone"] == [(False, True)]
+    assert {row["seen"] for row in rows if row["in_pool"]} == {True, False}
+    schemas = client.get("/api/openapi.json").json()["components"]["schemas"]
+    described = {*schemas["Health"]["required"], *schemas["Model"]["allOf"][1]["required"]}
+    assert [set(row) for row in rows] == [described] * 3
+    assert next(row for row in rows if not row["seen"])["failed"] == 0
+
+
+def test_metrics_without_their_library_say_what_to_install(
+    router: SmartRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A door's console answers ``metrics`` with a 501 that names the extra, to those who may see the console."""
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    made = console_module.for_settings(router)
+    answer = Client(made).get("/metrics")
+    assert answer.status_code == 501 and answer.json()["error"]["code"] == "metrics_missing"
+    assert "pip install 'ofox-middleware[metrics]'" in answer.json()["error"]["message"]
+    assert Client(made, client="8.8.8.8").get("/metrics").status_code == 403
 
 
 def test_the_status_counts_and_adds_up(router: SmartRouter, client: Client) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ofox_middleware.errors import InvalidRoutingConfig, NoCandidate, NotAllowed, wire_body
+import pytest
+
+from ofox_middleware.errors import InvalidRoutingConfig, NoCandidate, NotAllowed, OfoxError, wire_body
 from ofox_middleware.types import Candidate
 
 
@@ -25,6 +27,26 @@ def test_anthropic_shape() -> None:
         "type": "error",
         "error": {"type": "permission_error", "message": "not yours"},
     }
+
+
+@pytest.mark.parametrize(
+    ("status", "openai", "anthropic"),
+    [
+        (400, "invalid_request_error", "invalid_request_error"),
+        (401, "invalid_request_error", "authentication_error"),
+        (403, "permission_error", "permission_error"),
+        (404, "invalid_request_error", "not_found_error"),
+        (429, "rate_limit_error", "rate_limit_error"),
+        (501, "api_error", "api_error"),
+        (503, "api_error", "api_error"),
+    ],
+)
+def test_the_type_fits_the_status(status: int, openai: str, anthropic: str) -> None:
+    """Each protocol says by its own word whose fault it is; a caller is not blamed for what the operator lacks."""
+    error = OfoxError("no.")
+    error.status = status
+    assert wire_body(error, "chat")["error"]["type"] == openai
+    assert wire_body(error, "messages")["error"]["type"] == anthropic
 
 
 def test_no_candidate_lists_each_with_its_reason() -> None:

@@ -584,7 +584,7 @@ def test_without_the_proxy_extra_two_protocols_are_refused(monkeypatch: pytest.M
     router = SmartRouter(Settings(models=["openai/gpt-4o"]))
     raw = json.dumps({"model": "auto", "messages": ASK, "input": "hi", "max_tokens": 9}).encode()
     answer = asyncio.run(call(create_app(router), raw, path=path))
-    assert answer.status == 501 and b"ofox-middleware[proxy]" in answer.body
+    assert answer.status == 501 and b"ofox-middleware[proxy]" in answer.body and b'"api_error"' in answer.body
     assert (b'"type":"error"' in answer.body) == (path == "/v1/messages")
     assert not router.health.snapshot().get("openai/gpt-4o", {}).get("failed")
 

@@ -80,10 +80,11 @@ def test_without_a_console_the_path_is_nothing(tmp_path: Path, options: dict[str
 
 
 def test_metrics_need_their_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without prometheus-client there is no ``/metrics``, and everything else works."""
+    """Without prometheus-client ``/metrics`` says what to install, and everything else works."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     made = site(tmp_path)
-    assert Client(made.app).get("/metrics").status_code == 404
+    answer = Client(made.app).get("/metrics")
+    assert answer.status_code == 501 and "pip install 'ofox-middleware[metrics]'" in answer.json()["error"]["message"]
     assert Client(made.app).get("/v1/models").status_code == 200
     made.store.close()
 
