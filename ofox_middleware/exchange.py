@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from enum import Enum
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -78,7 +78,7 @@ class Exchange:
 
     __slots__ = (
         "_asking", "_attempt", "_chunks", "_clock", "_guard", "_handle", "_held", "_held_bytes", "_hidden_error",
-        "_litellm_reports", "_retry", "_retry_after_s", "_send", "_stream", "_tail",
+        "_json", "_litellm_reports", "_retry", "_retry_after_s", "_send", "_stream", "_tail",
         "backup", "claims", "client_gone", "cost_usd", "done", "error", "first_byte_at", "refused", "scope", "stage",
         "status", "tokens",
     )  # fmt: skip
@@ -119,7 +119,7 @@ class Exchange:
         self._held: list[Message] | None = []
         self._held_bytes = 0
         self._retry_after_s: float | None = None
-        self._stream = False
+        self._stream = self._json = False
         self._hidden_error: int | None = None
         self._tail: deque[Any] = deque(maxlen=3)
         self._chunks = 0
@@ -138,7 +138,7 @@ class Exchange:
         self.status = status = message["status"]
         headers = message.get("headers", ())
         kind, self.cost_usd = sniff.announced(headers)
-        self._stream = kind == "stream"
+        self._stream, self._json = kind == "stream", kind == "json"
         if sniff.is_passing_failure(status):
             self._retry_after_s = retry_after_s(headers)
             if self._retry:
@@ -147,6 +147,11 @@ class Exchange:
         if status in STATUSES:
             self.stage, self._handle, self._held = Stage.PEEKING, Exchange._judge, [message]
             return
+        if kind == "html" and status < 300:
+            self._hidden_error = sniff.BAD_GATEWAY  # a gateway's page: no model answers with one
+            if self._retry:
+                self._give_up(message)
+                return
         if self._retry and status < 400 and kind:
             self.stage, self._handle, self._held = Stage.PEEKING, Exchange._peek, [message]
             return
@@ -160,13 +165,15 @@ class Exchange:
         body = message.get("body", b"")
         quiet = True
         if message["type"] == "http.response.body":
-            self._hidden_error = self._error_in(body)
+            self._hidden_error = self._error_in(message)
+            quiet = not body or (self._stream and sniff.says_nothing(body))
+            if quiet and self._stream and self._hidden_error is None:
+                if message.get("more_body", False):
+                    held.append(message)
+                    return
+                self._hidden_error = _unsaid([part.get("body", b"") for part in held] + [body])
             if self._hidden_error is not None and self._may_do_better(self._hidden_error, body):
                 self._give_up(*held, message)
-                return
-            quiet = not body or (self._stream and sniff.says_nothing(body))
-            if quiet and self._stream and message.get("more_body", False):
-                held.append(message)
                 return
         await self.flush()
         if quiet or self.stage is not Stage.PASSING:
@@ -175,8 +182,12 @@ class Exchange:
         self._begins()
         await self._rest(message)
 
-    def _error_in(self, body: bytes) -> int | None:
-        return sniff.first_error(body) if self._stream else sniff.error_in(body)
+    def _error_in(self, message: Message) -> int | None:
+        body = message.get("body", b"")
+        if self._stream:
+            return sniff.first_error(body)
+        whole = self._json and self.status == 200 and not self._chunks and not message.get("more_body", False)
+        return self._hidden_error or sniff.error_in(body, whole=whole)
 
     def _may_do_better(self, status: int, body: bytes) -> bool:
         """Whether another model may do better than one that answered with an error inside a 200."""
@@ -233,12 +244,14 @@ class Exchange:
             self._held = None
 
     async def _first(self, message: Message) -> None:
+        if message["type"] in _BODIES and message["type"] != "http.response.body":
+            self._handle = Exchange._rest  # a file, of which nothing is to be seen
         body = message.get("body")
         if body:
             if self.first_byte_at is None:
                 self.first_byte_at = self._clock()
             if not self._stream or not sniff.says_nothing(body):
-                self._hidden_error = self._error_in(body)
+                self._hidden_error = self._error_in(message)
                 self._begins()
         await self._rest(message)
 
@@ -257,8 +270,8 @@ class Exchange:
             self._tail.append(body)
         if not message.get("more_body", False) and message["type"] in _BODIES:
             self.done = True
-            if self._stream and self._hidden_error is None:
-                self._hidden_error = sniff.last_error(self._tail)
+            if self._hidden_error is None:
+                self._hidden_error = self._error_at_the_end(message)
             if self.failure is None:
                 reported = sniff.output_tokens(self._tail)
                 self.tokens = self._chunks if reported is None and self._stream else reported
@@ -269,6 +282,13 @@ class Exchange:
         except OSError:  # how servers of ASGI 2.4 and later say that the client has left
             self.client_gone = True
             raise
+
+    def _error_at_the_end(self, message: Message) -> int | None:
+        if self._stream:
+            unsaid = _unsaid(self._tail) if self._handle is Exchange._first else None
+            return unsaid or sniff.last_error(self._tail)
+        empty = not self._chunks and message["type"] == "http.response.body"
+        return sniff.BAD_GATEWAY if empty and self._json and self.status == 200 else None
 
     async def release(self) -> bool:
         """Passes on an answer that was held, as no other model is to be tried. False when it was not kept whole."""
@@ -344,3 +364,8 @@ class Exchange:
         if self.refused or not self.failed or left or not isinstance(self.error, (Exception, NoneType)):
             return False
         return self.failure != 429 or self._attempt.claimed or not self._litellm_reports
+
+
+def _unsaid(pieces: Iterable[bytes]) -> int | None:
+    """What a stream counts as that has ended with these pieces, none of which said anything by itself."""
+    return sniff.BAD_GATEWAY if sniff.says_nothing(b"".join(pieces)) else None

@@ -16,14 +16,17 @@ _TAIL: Final = 2048
 _OUTPUT_TOKENS: Final = re.compile(rb'"(?:completion|output)_tokens"\s*:\s*([0-9]{1,9})')
 _DATA: Final = re.compile(rb"^data: ?(.*)$", re.MULTILINE)
 _ERROR_EVENT: Final = re.compile(rb"^event: ?error\s*$", re.MULTILINE)
+BAD_GATEWAY: Final = 502
+"""What counts for an answer that is none: a page, a document that breaks off, a stream that ends without a word."""
+
 _DECIMAL: Final = re.compile(rb"[0-9]{1,6}(?:\.[0-9]{1,18})?(?:e-[0-9]{1,2})?")
 _HEAD: Final = 16 * 1024
 
 
 def announced(headers: Headers) -> tuple[str, float | None]:
-    """What response headers announce: server-sent events (``"stream"``), a JSON document (``"json"``) or anything else
-    (``""``), and what LiteLLM says there that the answer cost, USD."""
-    kind, cost_usd = "", None
+    """What response headers announce: server-sent events (``"stream"``), a JSON document (``"json"``), a page
+    (``"html"``) or anything else, as what is packed (``""``), and what LiteLLM says there that the answer cost, USD."""
+    kind, packed, cost_usd = "", False, None
     for name, value in headers:
         lower = name.lower()
         if lower == b"content-type":
@@ -32,9 +35,13 @@ def announced(headers: Headers) -> tuple[str, float | None]:
                 kind = "stream"
             elif media.startswith(b"application/json"):
                 kind = kind or "json"
+            elif media.startswith(b"text/html"):
+                kind = kind or "html"
+        elif lower == b"content-encoding":
+            packed = value.lower().strip() != b"identity"
         elif lower == b"x-litellm-response-cost" and _DECIMAL.fullmatch(value):
             cost_usd = float(value)
-    return kind, cost_usd
+    return "" if packed and kind != "html" else kind, cost_usd
 
 
 def is_passing_failure(status: int) -> bool:
@@ -77,12 +84,14 @@ def says_nothing(chunk: bytes) -> bool:
     return len(chunk) < _HEAD and all(_is_preamble(fields) for _, fields in _events(bytes(chunk)))
 
 
-def error_in(body: bytes) -> int | None:
+def error_in(body: bytes, *, whole: bool = False) -> int | None:
     """The status of the error that a JSON document is in place of an answer, ``None`` for an answer.
 
     Some gateways answer 200 with an error inside. A document that is not whole, or longer than an error would be, is
-    taken for an answer.
+    taken for an answer; when all of it should be here, one that breaks off or is none is an error of the gateway's.
     """
+    if whole and _is_broken(bytes(body)):
+        return BAD_GATEWAY
     if len(body) > _HEAD or b"error" not in bytes(body):
         return None
     try:
@@ -92,6 +101,16 @@ def error_in(body: bytes) -> int | None:
     if not isinstance(fields, dict) or any(fields.get(name) for name in _ANSWERS):
         return None
     return _error_of(b"", fields)
+
+
+def _is_broken(document: bytes) -> bool:
+    if len(document) > _HEAD:
+        return not document.rstrip().endswith(b"}")
+    try:
+        msgspec.json.decode(document, type=msgspec.Raw)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return True
+    return False
 
 
 _ANSWERS: Final = ("choices", "content", "output")
@@ -107,6 +126,8 @@ def _events(text: bytes) -> Iterator[tuple[bytes, Any]]:
         if not event.strip(b"\n"):
             continue
         data = b"\n".join(_DATA.findall(event))
+        if data.strip() == b"[DONE]":
+            data = b""
         try:
             yield event, msgspec.json.decode(data) if data else None
         except (msgspec.DecodeError, ValueError, RecursionError):

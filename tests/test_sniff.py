@@ -72,7 +72,7 @@ def test_first_errors(chunk: bytes, status: int | None) -> None:
         (b'data: {"choices": [{"text": "a", "delta": {}}]}\n\n', False),
         (b'data: {"choices": ["x"]}\n\n', False),
         (b'data: {"type": "content_block_delta"}\n\n', False),
-        (b"data: [DONE]\n\n", False),
+        (b"data: [DONE]\n\n", True),
         (b"data: []\n\n", False),
         (b": " + b"x" * 20_000, False),
     ],

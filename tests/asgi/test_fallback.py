@@ -234,6 +234,74 @@ def test_a_stream_that_starts_and_says_nothing_is_silent() -> None:
     assert asks(app, first_byte_timeout_s=0.02).headers["x-ofox-model"] == NEXT
 
 
+def sending(body: bytes, kind: bytes, status: int = 200) -> Any:
+    async def play(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind)]})
+        await send({"type": "http.response.body", "body": body})
+
+    return play
+
+
+ROLE = b'data: {"choices": [{"delta": {"role": "assistant", "content": ""}}]}\n\n'
+NO_ANSWERS = {
+    "a page": sending(b"<html>gateway</html>", b"text/html; charset=utf-8"),
+    "half a document": sending(b'{"id": "x", "choi', b"application/json"),
+    "no document": sending(b"", b"application/json"),
+    "a page as a stream": stream(b"<html>gateway</html>"),
+    "no stream": stream(),
+    "a stream without an end": stream(ROLE, b"data: [DONE]\n\n"),
+}
+
+
+@pytest.mark.parametrize("what", NO_ANSWERS)
+def test_a_success_without_an_answer_gets_the_next_model(what: str) -> None:
+    """A page, broken JSON and a stream that ends having said nothing count as failures, and the next model is asked."""
+    app = Models({BEST: NO_ANSWERS[what]})
+    door = middleware(app)
+    seen = asyncio.run(call(door, ASK))
+    assert seen.json == {"model": NEXT}
+    assert seen.headers["x-ofox-model"] == NEXT
+    health = door.router.health.snapshot()
+    assert (health[BEST]["failed"], health[NEXT]["failed"]) == (1, 0)
+
+
+@pytest.mark.parametrize("what", NO_ANSWERS)
+def test_the_last_answer_that_is_none_counts_as_a_failure(what: str) -> None:
+    """Where no model is left the caller gets what came, and the model's health hears of it."""
+    app = Models({BEST: NO_ANSWERS[what]})
+    door = middleware(app, fallback=False)
+    assert asyncio.run(call(door, ASK)).status == 200
+    assert door.router.health.snapshot()[BEST]["failed"] == 1
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        (ROLE, b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n', b"data: [DONE]\n\n"),
+        (ROLE, b'data: {"choices": [{"delta": {}, "finish_reason": "content_filter"}]}\n\n', b"data: [DONE]\n\n"),
+        (b'data: {"type": "message_start"}\n\n', b'data: {"type": "message_delta", "delta": {"stop_reason": "x"}}\n\n'),
+    ],
+)
+def test_a_model_may_have_nothing_to_say(chunks: tuple[bytes, ...]) -> None:
+    """A stream without a word that names why it ended is an answer."""
+    app = Models({BEST: stream(*chunks)})
+    door = middleware(app)
+    assert asyncio.run(call(door, ASK)).body == b"".join(chunks)
+    assert door.router.health.snapshot()[BEST]["failed"] == 0
+
+
+def test_a_packed_answer_is_not_judged() -> None:
+    """What the app has compressed is passed on as it is."""
+
+    async def packed(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"\x1f\x8b"})
+
+    app = Models({BEST: packed})
+    assert asks(app).body == b"\x1f\x8b"
+
+
 def test_the_last_model_is_waited_for() -> None:
     """When no other model is left, the last one takes the time it needs."""
 
@@ -387,9 +455,9 @@ def test_a_stream_that_begins_with_an_error(event: bytes) -> None:
 )
 def test_a_stream_that_begins_otherwise(event: bytes) -> None:
     """Content, comments, and errors that are about the request are passed on."""
-    app = Models({BEST: stream(event)})
+    app = Models({BEST: stream(event, WORD)})
     seen = asks(app)
-    assert (seen.body, app.asked) == (event, [BEST])
+    assert (seen.body, app.asked) == (event + WORD, [BEST])
 
 
 SSE = [(b"content-type", b"text/event-stream")]
@@ -420,15 +488,14 @@ def test_silence_after_a_preamble() -> None:
 
 
 def test_a_stream_that_is_only_a_preamble() -> None:
-    """A stream that ends without a word is passed on whole, whether or not its app says that it has ended."""
+    """A stream without a word of which its app does not say that it has ended is passed on whole."""
 
     async def stops(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": SSE})
         await send({"type": "http.response.body", "body": ROLE, "more_body": True})
 
-    for play in (stops, stream(ROLE)):
-        app = Models({BEST: play})
-        assert (asks(app).body, app.asked) == (ROLE, [BEST])
+    app = Models({BEST: stops})
+    assert (asks(app).body, app.asked) == (ROLE, [BEST])
 
 
 def test_when_all_streams_fail_after_a_preamble() -> None:
@@ -490,13 +557,12 @@ def test_an_error_in_the_middle_of_a_stream_stays() -> None:
     assert app.asked == [BEST]
 
 
-def test_an_empty_stream_is_an_answer() -> None:
-    """A stream that ends, or whose app ends, without a byte is passed on."""
+def test_an_app_that_ends_without_a_byte() -> None:
+    """What has begun and is never ended is passed on: that is for the server to complain of."""
 
     async def only_starts(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
 
-    assert asks(Models({BEST: stream()})).body == b""
     assert asks(Models({BEST: only_starts})).status == 200
 
 

@@ -73,8 +73,14 @@ def test_messages_are_the_very_same_objects() -> None:
     [
         [{"type": "http.response.pathsend", "path": "/x"}],
         [{"type": "http.response.zerocopysend", "file": 3, "more_body": True}, {"type": "http.response.body"}],
-        [{"type": "http.response.body", "body": b"x"}, {"type": "http.response.trailers", "headers": [(b"a", b"b")]}],
-        [{"type": "http.response.push", "path": "/x", "headers": []}, {"type": "http.response.body"}],
+        [
+            {"type": "http.response.body", "body": b"data: x"},
+            {"type": "http.response.trailers", "headers": [(b"a", b"b")]},
+        ],
+        [
+            {"type": "http.response.push", "path": "/x", "headers": []},
+            {"type": "http.response.body", "body": b"data: x"},
+        ],
     ],
 )
 def test_extensions_pass_through(messages: list[dict[str, Any]], headers: list[tuple[bytes, bytes]]) -> None:
