@@ -7,6 +7,7 @@ careful normal form (:func:`~ofox_middleware.model_names.canonical`): a wrong ma
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ from ofox_middleware.model_names import (
     matches,
     without_mode,
 )
+from ofox_middleware.providers import known_providers
 from ofox_middleware.tables import SHIPPED, Row, Tables, read_tables
 from ofox_middleware.types import ModelCard, ModelFacts, Need
 
@@ -72,6 +74,7 @@ class _Known:
         provider: who serves it.
         share: how much of its reasoning it gets, 0..1; ``None`` when nothing tells.
         reasons: it is known to reason.
+        served: somebody is known to serve it: its card or the map names the provider, or the prefix is one.
     """
 
     key: str
@@ -80,6 +83,7 @@ class _Known:
     provider: str
     share: float | None
     reasons: bool
+    served: bool
 
 
 class Catalog:
@@ -99,6 +103,7 @@ class Catalog:
         self._today = today
         self._tables: Tables | None = None
         self._bases: dict[str, str] = {}
+        self._providers: frozenset[str] | None = None
         self._canonical: dict[str, str] | None = None
         self._names: tuple[str, list[str]] | None = None
 
@@ -167,6 +172,13 @@ class Catalog:
         return next(named, ())
 
     @property
+    def providers(self) -> frozenset[str]:
+        """What a model's name may begin with."""
+        if self._providers is None:
+            self._providers = known_providers(self._map, itertools.chain(*self._data.keys.values()))
+        return self._providers
+
+    @property
     def _data(self) -> Tables:
         if self._tables is None:
             self._tables = read_tables(self._path)
@@ -228,6 +240,7 @@ class Catalog:
             provider=_provider(card, model, info),
             share=effort_share(card.params, key, info, row),
             reasons=supports.get("reasoning", False),
+            served=bool(card.provider or provider_of(info)) or self._is_known(model),
         )
         input_usd, output_usd, cached_usd = _prices(card, info, known)
         ability, ability_source = self._ability(card, known, _blended(input_usd, output_usd))
@@ -252,12 +265,16 @@ class Catalog:
             speed_source=speed_source,
         )
 
+    def _is_known(self, model: str) -> bool:
+        provider, slash, _ = model.partition("/")
+        return not slash or provider in self.providers
+
     def _ability(self, card: ModelCard, known: _Known, blended_usd: float | None) -> tuple[Abilities, str]:
         """Logits per domain and where they come from: the card, the measured row, or price and release date."""
         if card.ability is not None and (stated := stated_abilities(card.ability)) is not None:
             return stated, "card"
         row = known.row
-        abilities, source = (measured(row) if row is not None else None), "measured"
+        abilities, source = (measured(row) if row is not None else None), "measured" if known.served else "name"
         if abilities is None:
             released = card.release_date or (row.released if row is not None else "") or embedded_date(known.key) or ""
             _, abilities, source, _ = expected(blended_usd, released, known.key)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ofox_middleware.catalog import matches, variable_of
+from ofox_middleware.providers import nearest
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import BUILTIN_PROFILES, Settings
 from ofox_middleware.types import DOMAINS, ModelCard, ModelFacts, Profile
@@ -99,7 +100,11 @@ def check(router: SmartRouter, environ: Mapping[str, str] | None = None) -> Repo
         profiles=settings.all_profiles,
         default=settings.preference,
         auto_models=tuple(settings.auto_models),
-        warnings=(*_warnings(settings, lines), *([] if environ is None else missing_keys(router, environ))),
+        warnings=(
+            *_warnings(settings, lines),
+            *strange_providers(router),
+            *([] if environ is None else missing_keys(router, environ)),
+        ),
     )
 
 
@@ -114,6 +119,22 @@ def missing_keys(router: SmartRouter, environ: Mapping[str, str]) -> Iterator[st
         variables = router.catalog.key_variables(provider)
         if variables and not any(environ.get(name) for name in variables):
             yield f"{provider}: {' or '.join(variables)} is not set, so its models cannot be asked from here"
+
+
+def strange_providers(router: SmartRouter) -> Iterator[str]:
+    """A sentence for each model of the pool whose name begins with a provider that nobody knows, where that looks like
+    a slip, or where facts are taken from the rest of the name all the same."""
+    stated = {card.name for card in router.settings.models or () if card.provider}
+    known = router.catalog.providers
+    for facts in router.pool:
+        provider, slash, _ = facts.model.partition("/")
+        if not slash or provider in known or facts.provider != provider or facts.name in stated:
+            continue
+        near, by_name = nearest(provider, known), facts.ability_source == "name"
+        if near or by_name:
+            hint = f"is it {near}?" if near else "if it is one of your own, say so with `provider`."
+            source = " What is known of the model goes by the rest of its name." if by_name else ""
+            yield f"{facts.name}: {provider} is not known as a provider; {hint}{source}"
 
 
 def _line(facts: ModelFacts, card: ModelCard | None) -> ModelLine:
@@ -157,7 +178,7 @@ def _doubts(line: ModelLine) -> Iterator[str]:
         yield f"{name}: unknown price, so it counts as the dearest; set input_cost_per_token and output_cost_per_token"
     if sources["window"] == "unknown":
         yield f"{name}: unknown context window, so no prompt is too long for it; set max_input_tokens"
-    if sources["ability"] not in {"card", "measured"}:
+    if sources["ability"] not in {"card", "tuned", "measured", "name"}:
         guess = {"unknown": "taken as middling"}.get(sources["ability"], f"guessed from {sources['ability']}")
         yield f"{name}: nobody has measured its ability, it is {guess.replace('_', ' ')}; set ability (0..1)"
 

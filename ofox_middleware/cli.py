@@ -270,14 +270,15 @@ def _serve(options: argparse.Namespace) -> int:
             "there is no model to serve: name some under `models` in a file for --config, in OFOX_MODELS, or set the "
             "API key of a provider, such as OPENAI_API_KEY."
         )
-    from ofox_middleware.check import missing_keys
+    from ofox_middleware.check import missing_keys, strange_providers
 
     with listen(options.host, options.port) as listener:
         _say_unless(options.json, "Starting LiteLLM ...")
         from ofox_middleware.gateway_access import INSTALL_PROXY, lacks_proxy_extra
         from ofox_middleware.site import Site
 
-        for doubt in (*missing_keys(router, os.environ), *([INSTALL_PROXY] if lacks_proxy_extra() else [])):
+        lacking = [*strange_providers(router), *missing_keys(router, os.environ)]
+        for doubt in (*lacking, *([INSTALL_PROXY] if lacks_proxy_extra() else [])):
             print(f"ofox: {doubt}", file=sys.stderr, flush=True)
 
         wanted = not options.no_console
@@ -309,10 +310,11 @@ def _explain(options: argparse.Namespace) -> int:
         for result in results:
             print(json.dumps(result.to_dict()))
     else:
+        from ofox_middleware.check import strange_providers
         from ofox_middleware.render import explanation, explanations
 
-        if note:
-            print(f"ofox: {note}", file=sys.stderr)
+        for doubt in (*([note] if note else []), *strange_providers(router)):
+            print(f"ofox: {doubt}", file=sys.stderr)
         if len(results) == 1 and results[0].decision is not None:
             explanation(results[0].decision, router)
         elif len(results) == 1:

@@ -5,6 +5,7 @@ litellm itself is never imported: that takes seconds, and the file is all that i
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import re
@@ -157,6 +158,14 @@ class ModelMap:
             if not _is_deprecated(summary.deprecation_date, today) and _for_globs(key, summary):
                 names[_routed(key, summary.litellm_provider or "")] = None
         return list(names)
+
+    def providers(self) -> set[str]:
+        """The families of all providers that the map holds a model of."""
+        found: set[str] = set()
+        for raw in self._read().values():
+            with contextlib.suppress(msgspec.DecodeError):
+                found.add(provider_family(msgspec.json.decode(raw, type=_Summary).litellm_provider or ""))
+        return found - {""}
 
     def is_deprecated(self, name: str, today: str) -> bool:
         """Whether the provider has taken ``name`` out of service by ``today`` (ISO); unknown counts as no."""

@@ -157,7 +157,8 @@ class ModelFacts:
         max_input_tokens, max_output_tokens: tokens; ``None`` when unknown.
         supports: known capabilities; a need that is not a key is unknown.
         ability: logits on the item-response scale, one per domain of :data:`DOMAINS`.
-        ability_source: ``card``, ``tuned``, ``measured``, ``price_and_date``, ``price``, ``date`` or ``unknown``.
+        ability_source: ``card``, ``tuned``, ``measured``, ``name`` (measured for the model of that name, where nobody
+            is known as the provider), ``price_and_date``, ``price``, ``date`` or ``unknown``.
         ttft_s, s_per_token: priors of time to first token and of seconds per output token.
         thinking_tokens: what it usually thinks before it answers at the card's effort; its provider bills them as
             output.

@@ -259,7 +259,7 @@ def test_a_relative_is_not_taken_for_the_model(catalog: Catalog, name: str) -> N
 
 def test_a_mode_in_the_name_is_an_effort_of_the_model(catalog: Catalog) -> None:
     """``-thinking`` is the same weights at full effort, where the API would not think by default."""
-    thinking = facts(catalog, "libertai/gpt-8-thinking")
+    thinking = facts(catalog, "groq/gpt-8-thinking")
     assert thinking.ability_source == "measured"
     assert sum(thinking.ability) > sum(facts(catalog, "openai/gpt-8").ability)
 

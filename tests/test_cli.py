@@ -352,6 +352,28 @@ def test_check_of_a_missing_file_is_wrong_usage(capsys: pytest.CaptureFixture[st
     assert ofox(capsys, "check", tmp_path / "none.yaml").code == 2
 
 
+def test_check_and_explain_tell_a_provider_that_nobody_knows(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A slip in a provider's name is warned of with the nearest known one, and the ability's source is truthful."""
+    path = tmp_path / "ofox.yaml"
+    path.write_text(
+        "models: [opneai/gpt-4o, house/gpt-4o, {name: my/own, ability: 0.5}, {name: x, model: antropic/y},\n"
+        "  {name: mine/gpt-4o, provider: mine}, groq/llama-3.3-70b-versatile, hosted_vllm/q, google/gemini-2.5-pro]\n",
+        "utf-8",
+    )
+    report = ofox(capsys, "check", path, "--json").json
+    told = [line for line in report["warnings"] if "not known as a provider" in line]
+    assert [line.partition(":")[0] for line in told] == ["opneai/gpt-4o", "house/gpt-4o", "x"]
+    assert "is it openai? What is known of the model goes by the rest of its name." in told[0]
+    assert "say so with `provider`" in told[1] and "is it anthropic?" in told[2]
+    sources = {model["name"]: model["sources"]["ability"] for model in report["models"]}
+    assert sources["opneai/gpt-4o"] == sources["house/gpt-4o"] == "name"
+    assert sources["mine/gpt-4o"] == sources["groq/llama-3.3-70b-versatile"] == "measured"
+    ran = ofox(capsys, "explain", "--models", "opneai/gpt-4o,openai/gpt-4o-mini", "hello")
+    assert ran.code == 0 and "is it openai?" in ran.err and "name" in ran.out.split()
+
+
 def test_check_says_which_keys_are_not_set(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ export function candidates(decision, answeredBy) {
     const picked = row.name === decision.model;
     const answered = answeredBy && row.name === answeredBy;
     const mark = picked && answered ? "picked, answered" : picked ? "picked" : answered ? "answered" : "";
-    const guessed = row.ability_source && !["card", "measured"].includes(row.ability_source);
+    const guessed = row.ability_source && !["card", "tuned", "measured"].includes(row.ability_source);
     return el("tr", { class: picked ? "pick" : "", "data-status": row.status },
       el("td", {}, el("span", { class: "name" }, row.name), mark && el("span", { class: "mark" }, mark)),
       el("td", {}, status(row)),
