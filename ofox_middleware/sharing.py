@@ -30,6 +30,7 @@ import msgspec
 from aiocache.serializers import NullSerializer
 
 from ofox_middleware.health import HealthBook, Report
+from ofox_middleware.outage import Outage
 from ofox_middleware.redis_urls import check_redis_url
 from ofox_middleware.turns import Turns
 
@@ -141,6 +142,7 @@ class HealthSharing:
         self._connected = False
         self._rounds = self._failures = self._dropped = 0
         self._error = ""
+        self._outage = Outage()
 
     def start(self) -> bool:
         """Starts the background task in the running loop, unless it runs already, in this loop or another one of this
@@ -205,11 +207,13 @@ class HealthSharing:
                 try:
                     await _heeding_cancel(self._round())
                     failed = 0
+                    self._outage.worked()
                 except Exception as error:  # noqa: BLE001 - whatever ails the cache, requests go on without it
                     failed += 1
                     self._failures += 1
                     self._error = type(error).__name__
                     self._connected = False
+                    self._outage.failed(failed, self._error)
                 pause = self._interval_s * 2.0 ** min(max(0, failed - 1), 10)
                 pause = min(pause, LONGEST_PAUSE_S) * self._rng.uniform(0.75, 1.0)
                 await (asyncio.sleep(pause) if failed else self._wait(pause))

@@ -20,7 +20,7 @@ ORDER = """
     types errors settings redis_urls
     model_names tables abilities model_map providers catalog pools
     tokens harness messages skim trajectory signals courtesies plain_text features packed_rows difficulty
-    failures lacks adapting windows latency breaker fleet model_health leases health turns sharing
+    failures lacks adapting windows latency breaker fleet model_health leases health turns outage sharing
     lack_book sessions rules scoring router reload
     attempts ledger
     body headers sniff replies replay guard patience exchange hedging dispatch asgi

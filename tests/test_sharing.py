@@ -607,8 +607,9 @@ def test_summaries_expire(redis: RedisServer) -> None:
 
 
 @needs_redis
-def test_redis_killed_and_restarted(redis: RedisServer) -> None:
-    """A Redis that dies in mid-run costs nothing but the sharing; when it is back, so is the sharing."""
+def test_redis_killed_and_restarted(redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    """A Redis that dies in mid-run costs nothing but the sharing; when it is back, so is the sharing. The log says both
+    once per worker, and not where the Redis is."""
 
     async def main() -> None:
         books = [a_book(), a_book()]
@@ -627,6 +628,9 @@ def test_redis_killed_and_restarted(redis: RedisServer) -> None:
             await until(lambda: look(books[1]).state == "open", 60.0)
 
     asyncio.run(main())
+    told = [record.getMessage() for record in caplog.records if record.name == "ofox_middleware.sharing"]
+    assert sum("not shared" in line for line in told) == sum("shared again" in line for line in told) == 2
+    assert len(told) == 4 and str(redis.port) not in caplog.text
 
 
 def test_news_does_not_wait_for_the_next_round() -> None:
