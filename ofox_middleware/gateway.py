@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive
 
-from ofox_middleware import wire
+from ofox_middleware import hollow, sniff, wire
 from ofox_middleware.asgi import OfoxMiddleware
 from ofox_middleware.attempts import current_attempt
 from ofox_middleware.catalog import variable_of
@@ -243,6 +243,7 @@ async def _events(stream: Any, surface: Surface, name: str) -> AsyncIterator[byt
                     held += event
                     continue
                 wire.raise_if_refused(event, surface)
+                _raise_if_hollow(stream, event)
             yield held + event
             begun, held = True, b""
     except Exception as error:
@@ -251,12 +252,17 @@ async def _events(stream: Any, surface: Surface, name: str) -> AsyncIterator[byt
         yield wire.sse_error(wire.failure_of(error, surface), surface)
         return
     else:
-        if not begun and surface == "messages":
-            raise wire.StreamRefused(502, "The provider's stream ended without an answer.")
+        if not begun:
+            raise wire.StreamRefused(sniff.BAD_GATEWAY, hollow.MESSAGE)
     finally:
         await _close(stream)
     if surface in {"chat", "text"}:
         yield wire.sse("[DONE]")
+
+
+def _raise_if_hollow(stream: Any, event: bytes) -> None:
+    if hollow.is_hollow(stream) and b".delta" not in event[:100]:
+        raise wire.StreamRefused(sniff.BAD_GATEWAY, hollow.MESSAGE)
 
 
 async def _from(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

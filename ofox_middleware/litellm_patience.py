@@ -28,6 +28,7 @@ from ofox_middleware import litellm_events as events
 from ofox_middleware import litellm_registry as registry
 from ofox_middleware import sniff
 from ofox_middleware.guard import Countdown
+from ofox_middleware.hollow import MESSAGE, is_hollow
 from ofox_middleware.ledger import Ledger
 from ofox_middleware.litellm_retries import asked_for
 from ofox_middleware.litellm_routed import Routed, current_routed
@@ -124,8 +125,9 @@ def fit_timeouts(router: Any, brain: Callable[[], SmartRouter], ledger: Callable
 
     @functools.wraps(streaming or make_call)
     async def beginning_in_time(model_response: Any, *args: Any, **kwargs: Any) -> Any:
-        watched = _watched.get()
-        inner = model_response if watched is None else _Prompt(model_response, watched)
+        watched, routed = _watched.get(), _routed_of(args, kwargs)
+        inner = model_response if routed is None else _Sound(model_response, routed, fitted.ledger())
+        inner = inner if watched is None else _Prompt(inner, watched)
         return await streaming(inner, *args, **kwargs)  # type: ignore[misc]
 
     setattr(router, _MARK, fitted)
@@ -169,6 +171,56 @@ def _watch(kwargs: Mapping[str, Any], brain: Brain) -> Watched | None:
     return None if limit_s is None else Watched(routed, facts, time.monotonic() + limit_s, brain.ledger(), another)
 
 
+def _routed_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Routed | None:
+    """The request whose stream LiteLLM wraps, by the arguments with which it does so."""
+    asked = kwargs.get("initial_kwargs", args[1] if len(args) > 1 else None)
+    return (Routed.of(asked) if isinstance(asked, dict) else None) or current_routed.get()
+
+
+class _Sound:
+    """A LiteLLM stream that fails when it ends without an answer (see :mod:`ofox_middleware.hollow`)."""
+
+    def __init__(self, inner: Any, routed: Routed, ledger: Ledger) -> None:
+        self._inner = inner
+        self._routed = routed
+        self._ledger = ledger
+        self._spoken = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __aiter__(self) -> _Sound:
+        return self
+
+    async def __anext__(self) -> Any:
+        chunk = await self._inner.__anext__()
+        if self._spoken:
+            return chunk
+        if not is_hollow(self._inner):
+            self._spoken = not says_nothing(chunk)
+            return chunk
+        for call in self._routed.calls[-1:]:
+            self._ledger.fail(call, None, status=sniff.BAD_GATEWAY)
+        raise _begun_in_vain(no_answer(self._routed.model))
+
+
+def no_answer(model: str) -> litellm.InternalServerError:
+    """What a stream of ``model`` that ends without an answer is told as."""
+    return litellm.InternalServerError(message=MESSAGE, model=model, llm_provider="")
+
+
+def _begun_in_vain(error: Any) -> Exception:
+    """``error`` of a stream that has said nothing yet, so that LiteLLM goes on to the next model."""
+    failed: Exception = litellm.exceptions.MidStreamFallbackError(
+        message=error.message,
+        model=error.model,
+        llm_provider=error.llm_provider or "",
+        original_exception=error,
+        is_pre_first_chunk=True,
+    )
+    return failed
+
+
 class _Prompt:
     """A LiteLLM stream that must say something in time. Everything else is the inner stream's."""
 
@@ -191,14 +243,7 @@ class _Prompt:
             if not says_nothing(chunk):
                 self._watched = None
             return chunk
-        error = watched.expired()
-        raise litellm.exceptions.MidStreamFallbackError(
-            message=error.message,
-            model=error.model,
-            llm_provider=error.llm_provider or "",
-            original_exception=error,
-            is_pre_first_chunk=True,
-        )
+        raise _begun_in_vain(watched.expired())
 
 
 def says_nothing(chunk: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware.ledger import Ledger
-from ofox_middleware.litellm_patience import says_nothing
+from ofox_middleware.litellm_patience import no_answer, says_nothing
 from ofox_middleware.litellm_routed import Routed, current_routed
 from ofox_middleware.litellm_stamp import FrameStamper, stamp, stamped_chunk
 from ofox_middleware.router import SmartRouter
@@ -147,7 +147,9 @@ class Passage:
         return out if isinstance(chunk, bytes) else out.decode()
 
     def rest(self) -> bytes:
-        """The stream has ended in order; what is still held."""
+        """The stream has ended in order; what is still held. Raises LiteLLM's error when it has said nothing."""
+        if self._routed is not None and not self._spoken and not self._broken:
+            raise no_answer(self._routed.model)
         self._whole, self._status = True, 200
         return b"" if self._frames is None else self._frames.flush()
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ofox_middleware import sniff
 from ofox_middleware.errors import InvalidRequest, wire_body
 from ofox_middleware.failures import is_failure, retry_after_s
 from ofox_middleware.types import Surface
@@ -269,9 +270,19 @@ async def whole_events(stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
         yield rest
 
 
+_ENDS_OF_PARTS: Final = (
+    b"event: response.output_text.done",
+    b"event: response.content_part.done",
+    b"event: response.output_item.done",
+)
+
+
 def is_preamble(event: bytes, surface: Surface) -> bool:
-    """Whether ``event`` says nothing of the provider: LiteLLM makes ``message_start`` up before it has called one."""
-    return surface == "messages" and event.startswith(b"event: message_start")
+    """Whether ``event`` says nothing of the provider: LiteLLM makes ``message_start`` up before it has called one.
+
+    Nor do the ends of parts of a response of which no part has been heard; the whole of it comes last.
+    """
+    return sniff.says_nothing(event) or (surface == "responses" and event.startswith(_ENDS_OF_PARTS))
 
 
 def raise_if_refused(event: bytes, surface: Surface) -> None:

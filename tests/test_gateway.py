@@ -237,6 +237,25 @@ def test_a_model_that_lacks_something_is_passed_over(site: Site, upstream: Upstr
     assert site.router.health.view(first, 1.0, 0.01).state == "closed"
 
 
+@pytest.mark.parametrize("page", ["<html>gateway</html>", '{"id": "x", "choi'])
+@pytest.mark.parametrize("surface", ["chat", "messages", "responses"])
+def test_a_page_in_answer_to_a_streamed_request_is_a_failure(
+    site: Site, upstream: Upstream, surface: str, page: str
+) -> None:
+    """A 200 that is no stream, of which LiteLLM makes an empty one, counts against the model; another one answers."""
+    upstream.behave("small", page=page)
+    body: dict[str, Any] = {"input": "Say hi."} if surface == "responses" else {"messages": ASK, "max_tokens": 20}
+    path = "/v1/chat/completions" if surface == "chat" else f"/v1/{surface}"
+    told = site.http.post(
+        path, json={"model": "auto", "stream": True, **body, "model_routing_config": {"preference": "cost"}}
+    )
+    served = told.headers["x-ofox-model"]
+    assert (told.status_code, served in MODELS[:2]) == (200, True)
+    assert "two" in told.text
+    health = site.router.health.snapshot()
+    assert [(health[name]["ok"], health[name]["failed"]) for name in ("other/small", served)] == [(0, 1), (1, 0)]
+
+
 def test_when_everybody_fails_the_caller_is_told(site: Site, upstream: Upstream) -> None:
     """The last failure is passed on with its status, the attempts are counted, and the models are asked once each."""
     for size in ("large", "medium", "small"):

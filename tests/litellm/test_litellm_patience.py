@@ -194,6 +194,24 @@ def test_what_says_something(made: Callable[[], Any], silent: bool) -> None:
     assert says_nothing(made()) is silent
 
 
+@pytest.mark.parametrize("own_timeout", [{}, {"timeout": 30}])
+@pytest.mark.parametrize("page", ["<html>gateway</html>", '{"id": "x", "choi'])
+def test_a_page_in_answer_to_a_streamed_request(
+    router: Any, brain: SmartRouter, upstream: Upstream, page: str, own_timeout: dict[str, Any]
+) -> None:
+    """LiteLLM makes an empty stream of a 200 that is none: it counts as a failure, and the next model answers."""
+    upstream.behave("prov-cheap", page=page)
+
+    async def main() -> str:
+        return await text_of(await router.acompletion(model="auto", messages=ASK, stream=True, **COST, **own_timeout))
+
+    assert run(main, brain) == TEXT
+    assert upstream.models()[0] == "prov-cheap"
+    assert len(upstream.models()) == 2
+    assert counts(brain, "cheap") == (0, 1)
+    assert brain.health.in_flight() == 0
+
+
 # --- retries
 
 

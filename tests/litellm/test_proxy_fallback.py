@@ -33,6 +33,18 @@ def test_a_failing_pick_is_replaced_by_the_next_best(
         assert answer.headers["x-ofox-attempts"] == "2"
 
 
+@pytest.mark.parametrize("page", ["<html>gateway</html>", '{"id": "x", "choi'])
+def test_a_page_in_answer_to_a_streamed_request_is_replaced(proxy: Proxy, upstream: Upstream, page: str) -> None:
+    """A 200 of which LiteLLM makes an empty stream goes to the next model, and with none left is an error."""
+    upstream.behave("prov-cheap", page=page)
+    answer = proxy.post("/v1/chat/completions", chat(stream=True, **routing(preference="cost")))
+    assert answer.status_code == 200
+    assert "forty" in answer.text
+    assert len(upstream.seen) == 2
+    alone = proxy.post("/v1/chat/completions", chat(stream=True, **routing(preference="cost", fallback=False)))
+    assert "ended without an answer" in alone.text
+
+
 def test_two_failing_models_leave_the_third(proxy: Proxy, upstream: Upstream) -> None:
     """The ranking is walked to its end."""
     upstream.behave("prov-cheap", status=500)

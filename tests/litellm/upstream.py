@@ -32,6 +32,8 @@ class Behaviour:
     retry_after: str | None = None
     delay_s: float = 0.0
     hang: bool = False
+    page: str = ""
+    """A 200 with this in place of an answer: a page, or JSON that breaks off."""
     stall: bool = False
     """Streams: silence after a first chunk without content."""
     break_after: int | None = None
@@ -123,6 +125,9 @@ class Upstream:
         if how.delay_s:
             await asyncio.sleep(how.delay_s)
         path = request.url.path
+        if how.page:
+            note(self.failed)
+            return Response(how.page, media_type="text/html" if how.page.startswith("<") else "application/json")
         if how.status != 200:
             note(self.failed)
             return _failure(how, anthropic=path.endswith("/messages"))

@@ -1,0 +1,34 @@
+"""Streams of LiteLLM that end without an answer: it closes them itself, and what it sends then looks like one. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_WRAPPERS: Final = ("litellm_custom_stream_wrapper", "completion_stream")
+
+MESSAGE: Final = "The provider's stream ended without an answer."
+"""What a caller is told of such a stream."""
+
+
+def is_hollow(stream: Any) -> bool:
+    """Whether ``stream``, of which nothing has been heard yet, is at an end that its provider never announced.
+
+    LiteLLM makes up a last chunk with ``finish_reason: "stop"`` for a provider that answers a request for a stream with
+    a page, with broken JSON or with nothing, and only its own object knows that no provider gave that reason. A model
+    that has nothing to say, or a filter that stops it, gives one. False where there is no such object to ask.
+    """
+    seen = [stream, *(inner for name in _WRAPPERS if (inner := vars_of(stream).get(name)) is not None)]
+    return any(_ended_by_litellm(vars_of(source)) for source in seen)
+
+
+def vars_of(thing: Any) -> dict[str, Any]:
+    """The attributes that ``thing`` has of its own; empty for what keeps them elsewhere."""
+    return getattr(thing, "__dict__", None) or {}
+
+
+def _ended_by_litellm(state: dict[str, Any]) -> bool:
+    return (
+        state.get("sent_last_chunk") is True
+        and state.get("received_finish_reason", "") is None
+        and state.get("intermittent_finish_reason") is None
+    )
