@@ -329,10 +329,13 @@ def test_bytes_are_cut_at_the_ends_of_events(step: int, newline: str) -> None:
 
 
 def test_what_says_nothing_of_the_provider_is_told_apart() -> None:
-    """Only ``message_start`` on the messages surface is sent before a provider was called."""
-    assert wire.is_preamble(b"event: message_start\ndata: {}\n\n", "messages")
-    assert not wire.is_preamble(b"event: message_start\ndata: {}\n\n", "chat")
-    assert not wire.is_preamble(b"event: content_block_start\ndata: {}\n\n", "messages")
+    """What is sent before a model has said anything is, and so are the ends of parts of a response that never began."""
+    assert wire.is_preamble(b'event: message_start\ndata: {"type": "message_start"}\n\n', "messages")
+    assert wire.is_preamble(b'event: response.output_text.done\ndata: {"text": ""}\n\n', "responses")
+    assert wire.is_preamble(b"<html>gateway</html>", "messages")
+    assert not wire.is_preamble(b'event: response.completed\ndata: {"type": "response.completed"}\n\n', "responses")
+    assert not wire.is_preamble(b'event: content_block_delta\ndata: {"type": "content_block_delta"}\n\n', "messages")
+    assert not wire.is_preamble(b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n', "chat")
 
 
 @pytest.mark.parametrize(
