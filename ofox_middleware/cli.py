@@ -271,12 +271,20 @@ def _serve(options: argparse.Namespace) -> int:
             "API key of a provider, such as OPENAI_API_KEY."
         )
     from ofox_middleware.check import missing_keys, strange_providers
+    from ofox_middleware.console_access import SHORTEST_TOKEN
 
     with listen(options.host, options.port) as listener:
         _say_unless(options.json, "Starting LiteLLM ...")
         from ofox_middleware.gateway_access import INSTALL_PROXY, lacks_proxy_extra
         from ofox_middleware.site import Site
 
+        if key is not None and len(key) < SHORTEST_TOKEN:
+            print(
+                f"ofox: OFOX_SERVE_KEY has fewer than {SHORTEST_TOKEN} characters and can be guessed; whoever does so "
+                "uses your API keys. `openssl rand -hex 16` makes a good one.",
+                file=sys.stderr,
+                flush=True,
+            )
         lacking = [*strange_providers(router), *missing_keys(router, os.environ)]
         for doubt in (*lacking, *([INSTALL_PROXY] if lacks_proxy_extra() else [])):
             print(f"ofox: {doubt}", file=sys.stderr, flush=True)

@@ -210,7 +210,8 @@ class SmartRouter:
 
         key = session_key(read.opening, caller, config.session_id or session)
         held = None if read.housekeeping else self.sessions.get(key)
-        pin = None if stuck else held
+        anew = held is not None and _prefers_anew(held, config.preference, read)
+        pin = None if stuck or anew else held
         fallback = settings.fallback if config.fallback is None else config.fallback
         terms = scoring.Terms(
             output_tokens=min(
@@ -270,7 +271,8 @@ class SmartRouter:
             panic=2 * down >= len(feasible),
         )
         if not dry_run:
-            self._remember(decision, read, degraded=degraded)
+            pinned_by = preference if held is None or anew else held.preference
+            self._remember(decision, read, degraded=degraded, preference=pinned_by)
         return decision
 
     def _refused_by(
@@ -290,10 +292,16 @@ class SmartRouter:
             return pick, "only"
         return pick, "tie" if len(equals) > 1 else "best"
 
-    def _remember(self, decision: Decision, read: Signals, *, degraded: bool) -> None:
+    def _remember(self, decision: Decision, read: Signals, *, degraded: bool, preference: str) -> None:
         self.stats["decided"] += 1
         if not read.housekeeping:
-            self.sessions.pin(decision.session, decision.model, sent_tokens=decision.input_tokens, degraded=degraded)
+            self.sessions.pin(
+                decision.session,
+                decision.model,
+                sent_tokens=decision.input_tokens,
+                degraded=degraded,
+                preference=preference,
+            )
         self._tell(lambda observer: observer.decided(decision))
         if self.settings.log_prompts:
             self._tell(lambda observer: getattr(observer, "asked", _ignore)(decision, read.ask))
@@ -336,6 +344,12 @@ def _pinned(pin: Pin | None, feasible: Sequence[scoring.Assessed], *, degraded: 
     if pin is None or (pin.degraded and not degraded):
         return None
     return next((item for item in feasible if item.facts.name == pin.model and item.healthy), None)
+
+
+def _prefers_anew(held: Pin, stated: str | None, read: Signals) -> bool:
+    """Whether the request states another preference than the one that put the conversation on its model: then it is
+    decided as if it were the first, caches counted. Not where another model could not go on."""
+    return stated not in {None, held.preference} and not (read.in_tool_loop or read.thinking_signed)
 
 
 def _stays(pinned: scoring.Assessed, best: scoring.Assessed, read: Signals, profile: Profile, margin: float) -> bool:

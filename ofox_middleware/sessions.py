@@ -26,7 +26,8 @@ that has missed some."""
 
 _SAME_S: Final = 0.5  # what comes back of one's own words is no later than they were
 _KEY_CHARS: Final = 32
-_told: Final = msgspec.json.Decoder(dict[str, tuple[str, int, float, bool]])
+_LONGEST_NAME: Final = 64
+_told: Final = msgspec.json.Decoder(dict[str, tuple[str, int, float, bool, str]])
 _MOST_LEFT: Final = 2  # models that a conversation has left whose caches are remembered
 
 
@@ -40,6 +41,7 @@ class Pin(msgspec.Struct, frozen=True, gc=False):
         degraded: chosen while a candidate was unhealthy; it holds only as long as that lasts.
         left: the models that it was on before, latest first, each with its ``sent_tokens`` and ``at``.
         switches: how often it has changed its model.
+        preference: the one that it was put there by; ``""`` when not known.
     """
 
     model: str
@@ -48,6 +50,7 @@ class Pin(msgspec.Struct, frozen=True, gc=False):
     degraded: bool = False
     left: tuple[tuple[str, int, float], ...] = ()
     switches: int = 0
+    preference: str = ""
 
     def warm(self, now: float) -> dict[str, int]:
         """Prompt tokens that are likely to be in each model's cache at ``now``, by name; only models that have some."""
@@ -79,13 +82,13 @@ class SessionBook:
         self.forget(key)
         return None
 
-    def pin(self, key: str, model: str, *, sent_tokens: int, degraded: bool = False) -> None:
+    def pin(self, key: str, model: str, *, sent_tokens: int, degraded: bool = False, preference: str = "") -> None:
         """Puts the conversation ``key`` on ``model``. Does nothing for the empty key."""
         if not key or self.max_sessions == 0:
             return
-        self._put(key, model, sent_tokens, self._clock(), degraded=degraded)
+        self._put(key, model, sent_tokens, self._clock(), degraded=degraded, preference=preference)
 
-    def _put(self, key: str, model: str, sent_tokens: int, at: float, *, degraded: bool) -> None:
+    def _put(self, key: str, model: str, sent_tokens: int, at: float, *, degraded: bool, preference: str) -> None:
         with self._lock:
             known = self._pins.get(key)
             left: tuple[tuple[str, int, float], ...] = ()
@@ -94,21 +97,22 @@ class SessionBook:
                 switches = known.switches + (known.model != model)
                 read = ((known.model, known.sent_tokens, known.at), *known.left)
                 left = tuple(entry for entry in read if entry[0] != model)[:_MOST_LEFT]
-            self._pins[key] = Pin(model, sent_tokens, at, degraded, left, switches)
+            self._pins[key] = Pin(model, sent_tokens, at, degraded, left, switches, preference)
             self._pins.move_to_end(key)
             while len(self._pins) > self.max_sessions:
                 self._pins.popitem(last=False)
 
-    def summary(self) -> dict[str, tuple[str, int, float, bool]]:
-        """The conversations that went on just now, for other workers: model, tokens sent, seconds ago, degraded."""
+    def summary(self) -> dict[str, tuple[str, int, float, bool, str]]:
+        """The conversations that went on just now, for other workers: model, tokens sent, seconds ago, degraded,
+        preference."""
         now = self._clock()
-        told: dict[str, tuple[str, int, float, bool]] = {}
+        told: dict[str, tuple[str, int, float, bool, str]] = {}
         with self._lock:
             for key in itertools.islice(reversed(self._pins), MOST_TOLD):
                 pin = self._pins[key]
                 if now - pin.at > TOLD_FOR_S:
                     break
-                told[key] = (pin.model, pin.sent_tokens, now - pin.at, pin.degraded)
+                told[key] = (pin.model, pin.sent_tokens, now - pin.at, pin.degraded, pin.preference)
         return told
 
     def merge(self, told: bytes, *, age_s: float) -> None:
@@ -117,13 +121,13 @@ class SessionBook:
         A pin decides among models that the caller may use and that can serve, whatever is written there.
         """
         now = self._clock()
-        for key, (model, sent, ago_s, degraded) in itertools.islice(_told.decode(told).items(), MOST_TOLD):
+        for key, (model, sent, ago_s, degraded, preference) in itertools.islice(_told.decode(told).items(), MOST_TOLD):
             at = now - max(0.0, ago_s) - age_s
             if not (len(key) == _KEY_CHARS and key.isalnum() and 0 <= sent < 2**31 and now - at <= self.ttl_s):
                 continue
             known = self._pins.get(key)
             if known is None or known.at < at - _SAME_S:
-                self._put(key, model, sent, at, degraded=degraded)
+                self._put(key, model, sent, at, degraded=degraded, preference=preference[:_LONGEST_NAME])
 
     def forget(self, key: str) -> None:
         """Drops the pin of ``key`` if there is one."""

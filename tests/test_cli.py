@@ -438,11 +438,15 @@ def test_demo_says_how_to_use_it(
 def test_serve_says_how_to_use_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, config: Path
 ) -> None:
-    """The starting lines name the address; on every interface, that of this machine."""
+    """The starting lines name the address; on every interface, that of this machine. A short key is warned of."""
     monkeypatch.setattr("ofox_middleware.server.serve", lambda app, listener, stopping: listener.close() or 0)
     monkeypatch.setenv("OFOX_SERVE_KEY", "sesame")
     ran = ofox(capsys, "serve", "--config", config, "--host", "0.0.0.0", "--port", "0", "--decisions", ":memory:")
     assert ran.code == 0 and "console is off" in ran.out and "2 models on http://127.0.0.1:" in ran.out
+    assert "fewer than 16 characters and can be guessed" in ran.err and "sesame" not in ran.out + ran.err
+    monkeypatch.setenv("OFOX_SERVE_KEY", "sesame-open-the-door")
+    ran = ofox(capsys, "serve", "--config", config, "--port", "0", "--decisions", ":memory:")
+    assert ran.code == 0 and "can be guessed" not in ran.err
 
 
 def test_ctrl_c_stops_a_server() -> None:

@@ -248,6 +248,30 @@ def test_a_conversation_moves_for_a_clear_gain() -> None:
     assert router.decide(chat("prove it", *HISTORY, REPLY)).model == "a/strong"
 
 
+def test_another_preference_that_is_stated_is_heard() -> None:
+    """Preferences tried one after the other on the same words each pick their own; none stated stays where it is."""
+    router = a_router(logit=-2.0)
+    quality, cost = {"preference": "quality"}, {"preference": "cost"}
+    fresh = {wish["preference"]: a_router(logit=-2.0).decide(chat(config=wish)).model for wish in (quality, cost)}
+    assert fresh["quality"] != fresh["cost"]
+    picks = [router.decide(chat(config=wish)) for wish in (quality, cost, None, cost, quality, None)]
+    best, cheap = fresh["quality"], fresh["cost"]
+    assert [pick.model for pick in picks] == [best, cheap, cheap, cheap, best, best]
+    assert [pick.reason == "session" for pick in picks] == [False, False, True, True, False, True]
+
+
+def test_another_preference_waits_for_the_end_of_a_tool_loop() -> None:
+    """In the middle of a tool loop a stated preference moves nothing, however clear it is."""
+    router = a_router(logit=-2.0)
+    first = router.decide({"messages": TOOL_LOOP[:1], "model_routing_config": {"preference": "quality"}})
+    within = router.decide({"messages": TOOL_LOOP, "model_routing_config": {"preference": "cost"}})
+    assert (within.model, within.reason) == (first.model, "session")
+    after = router.decide(
+        {"messages": [*TOOL_LOOP, REPLY, TOOL_LOOP[0]], "model_routing_config": {"preference": "cost"}}
+    )
+    assert after.model != first.model
+
+
 TOOL_LOOP: list[dict[str, Any]] = [
     {"role": "user", "content": "fix the bug"},
     {

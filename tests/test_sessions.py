@@ -110,12 +110,13 @@ def test_workers_tell_each_other_where_conversations_are() -> None:
     key, old = session_key("a", "", None), session_key("b", "", None)
     mine.pin(old, "m", sent_tokens=1)
     here.now += TOLD_FOR_S + 1
-    mine.pin(key, "m", sent_tokens=2000, degraded=True)
+    mine.pin(key, "m", sent_tokens=2000, degraded=True, preference="cost")
     assert mine.summary().keys() == {key}
     other.merge(told(mine.summary()), age_s=2.0)
     pin = other.get(key)
     assert pin is not None
     assert (pin.model, pin.sent_tokens, pin.at, pin.degraded) == ("m", 2000, 4998.0, True)
+    assert pin.preference == "cost"
     there.now += 1
     other.pin(key, "n", sent_tokens=3000)
     other.merge(told(mine.summary()), age_s=3.0)
@@ -133,11 +134,11 @@ def test_odd_words_of_other_workers_are_left_out() -> None:
     """Wrong keys, sizes and ages are not taken over; what has another form is refused; the number is bounded."""
     book = SessionBook(clock=Clock(), ttl_s=60, max_sessions=3)
     key = session_key("a", "", None)
-    odd = {"short": ("m", 1, 0.0, False), "x" * 31 + "/": ("m", 1, 0.0, False), key: ("m", -1, 0.0, False)}
+    odd = {"short": ("m", 1, 0.0, False, ""), "x" * 31 + "/": ("m", 1, 0.0, False, ""), key: ("m", -1, 0.0, False, "")}
     book.merge(told(odd), age_s=0.0)
-    book.merge(told({key: ("m", 1, 59.0, False)}), age_s=2.0)
+    book.merge(told({key: ("m", 1, 59.0, False, "")}), age_s=2.0)
     assert len(book) == 0
     with pytest.raises(msgspec.MsgspecError):
         book.merge(b'{"a": 1}', age_s=0.0)
-    book.merge(told({session_key(str(n), "", None): ("m", 1, 0.0, False) for n in range(9)}), age_s=0.0)
+    book.merge(told({session_key(str(n), "", None): ("m", 1, 0.0, False, "") for n in range(9)}), age_s=0.0)
     assert len(book) == 3
