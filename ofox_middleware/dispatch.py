@@ -71,6 +71,7 @@ class Dispatch:
         self._began = self._clock()
         self._tried: list[str] = []
         self._failures: dict[str, str] = {}
+        self._raised: set[type[BaseException]] = set()
         self._waiting = list(decision.ranking)
         self._attempts = router.settings.max_attempts if decision.fallback else 1
         self._exchange: Exchange | None = None
@@ -187,10 +188,19 @@ class Dispatch:
             guard.settle()
             current_attempt.reset(token)
             exchange.client_gone = exchange.client_gone or self._client.gone is not None
+            self._note_raised(exchange)
             exchange.close()
             if exchange.failed or exchange.fired is not None:
                 self._failures[name] = str(exchange.failure or exchange.fired or "exception")
         return exchange
+
+    def _note_raised(self, exchange: Exchange) -> None:
+        """An app that raises the same without a status for a second model stumbles over the request, or over what all
+        models have in common: the others are still tried, but it does not count against them."""
+        if exchange.error is not None and exchange.failure is None:
+            kind = type(exchange.error)
+            exchange.repeated = kind in self._raised
+            self._raised.add(kind)
 
     def _next(self) -> str:
         """Whom to try now: what was decided may be old by now, so a model that has tripped since is passed over."""

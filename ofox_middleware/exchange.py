@@ -74,13 +74,14 @@ class Exchange:
         tokens: of the answer, as it reports them or the chunks of a stream; ``None`` when not to be seen.
         cost_usd: of the answer, as LiteLLM reckons it; ``None`` when it does not say.
         refused: the model cannot take this request, and another one may; that speaks against neither's health.
+        repeated: the app raised what it has raised with another model: the request, not this model, may be at fault.
     """
 
     __slots__ = (
         "_asking", "_attempt", "_chunks", "_clock", "_guard", "_handle", "_held", "_held_bytes", "_hidden_error",
         "_json", "_litellm_reports", "_retry", "_retry_after_s", "_send", "_stream", "_tail",
-        "backup", "claims", "client_gone", "cost_usd", "done", "error", "first_byte_at", "refused", "scope", "stage",
-        "status", "tokens",
+        "backup", "claims", "client_gone", "cost_usd", "done", "error", "first_byte_at", "refused", "repeated", "scope",
+        "stage", "status", "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +105,7 @@ class Exchange:
         self.tokens: int | None = None
         self.cost_usd: float | None = None
         self.refused = False
+        self.repeated = False
         self.scope = scope
         self._send = send
         # Functions and not bound methods, which would make each exchange a cycle of its own.
@@ -361,7 +363,13 @@ class Exchange:
 
     def _is_models_failure(self) -> bool:
         left = self.client_gone or self._guard.fired in ("left", "overtaken")
-        if self.refused or not self.failed or left or not isinstance(self.error, (Exception, NoneType)):
+        if (
+            self.refused
+            or self.repeated
+            or not self.failed
+            or left
+            or not isinstance(self.error, (Exception, NoneType))
+        ):
             return False
         return self.failure != 429 or self._attempt.claimed or not self._litellm_reports
 

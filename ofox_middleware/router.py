@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from ofox_middleware import scoring, signals
+from ofox_middleware import scoring, shape, signals
 from ofox_middleware.catalog import Catalog
 from ofox_middleware.errors import NoCandidate
 from ofox_middleware.health import HealthBook
@@ -191,6 +191,7 @@ class SmartRouter:
 
         Raises:
             InvalidRoutingConfig: the config is wrong.
+            InvalidRequest: the conversation has no shape that the protocol knows.
             NoCandidate: no model can serve this request.
             NoPool: there is nothing to choose from.
         """
@@ -200,6 +201,7 @@ class SmartRouter:
         preference = config.preference or settings.preference
         profile = rules.profile(preference)
         surface = signals.surface_of(path) or "chat"
+        shape.check(body, surface)
         read = signals.read(body, surface)
         difficulty, stuck = self._difficulty(read, rules)
         if pool is None:

@@ -19,7 +19,7 @@ TESTS = Path(__file__).parent
 ORDER = """
     types errors settings redis_urls
     model_names tables abilities model_map providers catalog pools
-    tokens harness messages skim trajectory signals courtesies plain_text features packed_rows difficulty
+    tokens shape harness messages skim trajectory signals courtesies plain_text features packed_rows difficulty
     failures lacks adapting windows latency breaker fleet model_health leases health turns outage sharing
     lack_book sessions rules scoring router reload
     attempts ledger

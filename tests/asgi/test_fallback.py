@@ -566,6 +566,25 @@ def test_an_app_that_ends_without_a_byte() -> None:
     assert asks(Models({BEST: only_starts})).status == 200
 
 
+def test_what_the_app_raises_for_every_model_counts_once() -> None:
+    """The same exception without a status is the request's or the app's fault: all are tried, one is blamed."""
+    app = Models({name: raising(Boom()) for name in (BEST, NEXT, LAST)})
+    door = middleware(app)
+    with pytest.raises(Boom):
+        asyncio.run(call(door, ASK))
+    assert app.asked == [BEST, NEXT, LAST]
+    health = door.router.health.snapshot()
+    assert [health[name]["failed"] for name in app.asked] == [1, 0, 0]
+    assert door.router.health.in_flight() == 0
+
+
+def test_a_conversation_without_a_shape_reaches_no_model() -> None:
+    """What the app would stumble over with every model is refused before one is picked."""
+    app = Models({})
+    seen = asks(app, {**ASK, "messages": "hi"})
+    assert (seen.status, seen.json["error"]["param"], app.asked) == (400, "messages", [])
+
+
 # --- what is held
 
 

@@ -138,3 +138,14 @@ def test_tokens_of_auto_are_counted_without_a_provider(proxy: Proxy, upstream: U
     answer = proxy.post(path, {"model": "auto", "messages": MESSAGES, "input": "Say hi."})
     assert answer.status_code == 200
     assert upstream.seen == []
+
+
+@pytest.mark.parametrize("message", ["hi", {"role": "user", "content": 5}])
+def test_a_conversation_without_a_shape_is_refused_before_any_model(
+    proxy: Proxy, upstream: Upstream, message: object
+) -> None:
+    """LiteLLM itself would try three models with it, and answer 500."""
+    answer = proxy.post("/v1/chat/completions", {"model": "auto", "messages": [message]})
+    assert answer.status_code == 400
+    assert "messages[0]" in answer.json()["error"]["message"]
+    assert upstream.seen == []
