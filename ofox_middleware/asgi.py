@@ -37,9 +37,10 @@ class OfoxMiddleware:
 
     Everything else passes through untouched, and so does an answer, but for the ``x-ofox-*`` headers it gets. While
     nothing was sent to the caller, a 408, 429 or 5xx, an exception, silence for ``Settings.first_byte_timeout_s``
-    seconds or a stream that begins with an error makes the app be called again with the next best model, and so does
-    a 400 that tells of what the model lacks; the last one in the row is not timed. What limits callers (rate limits,
-    authentication) belongs outside of this middleware.
+    seconds, a stream that begins with an error or a 200 without an answer (a page, broken JSON, a stream that ends
+    before it says anything) makes the app be called again with the next best model, and so does a 400 that tells of
+    what the model lacks; the last one in the row is not timed. What limits callers (rate limits, authentication)
+    belongs outside of this middleware.
 
     Args:
         app: the app within.
