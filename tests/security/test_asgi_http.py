@@ -119,7 +119,7 @@ def test_a_length_that_lies(length: bytes) -> None:
 
 
 HOSTILE = [
-    b'{"model":"auto","messages":[' + b'{"model":1},' * 80_000 + b"0]}",
+    b'{"model":"auto","messages":[' + b'{"model":1},' * 80_000 + b"{}]}",
     b'{"model":"auto"' + b',"model":"auto"' * 900 + b',"x":"' + b"x" * 900_000 + b'"}',
     b'{"model":"auto","model_routing_config":{}' + b',"model_routing_config":{}' * 900 + b"}",
     b'{"model":"auto"' + b" " * 1_000_000 + b"}",
