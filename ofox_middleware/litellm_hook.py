@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from litellm.litellm_core_utils.core_helpers import get_or_create_metadata_bucket
 from litellm.proxy._types import UserAPIKeyAuth
+from msgspec import structs
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware import litellm_proxy as proxy
@@ -19,6 +20,7 @@ from ofox_middleware.litellm_pool import Pool
 from ofox_middleware.litellm_private import optional
 from ofox_middleware.litellm_routed import Routed, card_params, fallback_entries, hops, leaves_to_us
 from ofox_middleware.litellm_tags import by_tags
+from ofox_middleware.litellm_usage import OPTIONS, ask_for_usage
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import Decision
 
@@ -58,7 +60,7 @@ async def route(
     try:
         decision, dry = await _decide(brain, data, key, call_type, candidates=candidates, config=config)
         if not dry:
-            await _rewrite(data, decision, call, key, brain)
+            await _rewrite(data, decision, call, key, brain, call_type=call_type)
             return data
     except OfoxError as error:
         brain.stats["refused"] += 1
@@ -102,12 +104,23 @@ async def _decide(
 
 
 async def _rewrite(
-    data: dict[str, Any], decision: Decision, call: Call | None, key: UserAPIKeyAuth, brain: SmartRouter
+    data: dict[str, Any],
+    decision: Decision,
+    call: Call | None,
+    key: UserAPIKeyAuth,
+    brain: SmartRouter,
+    *,
+    call_type: str,
 ) -> None:
     names = hops(decision, brain.settings.max_attempts)
     free = card_params(decision, names, data)
     allow_dropping(data, decision, brain.settings)
     changes = adapted(brain, decision, names, data)
+    usage = ask_for_usage(brain, decision, names, data, call_type=call_type, team=key.team_id)
+    if usage is not None:
+        # A model's refusal of it is to be believed like that of a parameter which the caller set.
+        decision = structs.replace(decision, params=decision.params | {OPTIONS})
+        changes = {name: {**changes.get(name, {}), **usage[name]} for name in names} if usage else changes
     put(data, changes.get(decision.model, {}))
     patient = leaves_to_us(data)
     pick = decision.targets[decision.model]

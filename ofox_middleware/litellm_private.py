@@ -38,6 +38,9 @@ NAMES: Final = {
     "check_and_merge_model_level_guardrails": "litellm.proxy.utils",
     "get_deployments_for_tag": "litellm.router_strategy.tag_based_routing",
     "RETURN_RAW_MODEL_NAME_METADATA_KEY": "litellm.constants",
+    # the tokens of streams
+    "stream_usage_tracking_updates": "litellm.proxy.common_request_processing",
+    "model_deployments_support_stream_options": "litellm.proxy.common_request_processing",
 }
 
 
@@ -61,7 +64,8 @@ def optional(name: str) -> Any:
         module = sys.modules.get(NAMES[name]) or importlib.import_module(NAMES[name])
     except ImportError:
         return None
-    return getattr(module, name, None)
+    # Some went by a private name before LiteLLM used them in several places.
+    return getattr(module, name, None) or getattr(module, f"_{name}", None)
 
 
 def needed(name: str) -> Any:

@@ -27,7 +27,7 @@ ORDER = """
     plugin_state litellm_registry litellm_facts litellm_pool litellm_stamp litellm_events litellm_spans
     litellm_adapting litellm_routed
     litellm_retries litellm_patience litellm_wildcards litellm_stream litellm_private litellm_keeper litellm_tags
-    litellm_memory
+    litellm_memory litellm_usage
     litellm_access litellm_limits
     litellm_proxy litellm_hook litellm_plain litellm_attach litellm_setup litellm_plugin
     telemetry redaction decision_file decision_store metrics tracing console_access console_feed

@@ -248,6 +248,9 @@ def _text_frames(body: dict[str, Any]) -> Iterator[tuple[bool, str]]:
     for index, word in enumerate(WORDS):
         reason = "stop" if index == len(WORDS) - 1 else None
         yield True, _data({**base, "choices": [{"index": 0, "text": word, "finish_reason": reason}]})
+    if (body.get("stream_options") or {}).get("include_usage"):
+        usage = {"prompt_tokens": 11, "completion_tokens": 20, "total_tokens": 31}
+        yield False, _data({**base, "choices": [], "usage": usage})
     yield False, "data: [DONE]\n\n"
 
 

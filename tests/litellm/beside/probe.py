@@ -23,7 +23,8 @@ TALLY.install()
 class Probe(CustomLogger):
     async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
         payload = kwargs.get("standard_logging_object") or {}
-        LOGGED.append({key: payload.get(key) for key in ("model_group", "status", "call_type", "response_cost")}
+        LOGGED.append({key: payload.get(key) for key in (
+            "model_group", "status", "call_type", "response_cost", "prompt_tokens", "completion_tokens")}
                       | {"noted": (payload.get("metadata") or {}).get("spend_logs_metadata")})  # fmt: skip
 
 
@@ -47,6 +48,7 @@ def tally():
 
 BROKEN: list = []
 HIDDEN: dict = {}
+GENERAL: dict = {}
 
 
 @app.post("/_break")
@@ -82,6 +84,13 @@ def put_model(deployment: dict):
     proxy_server.llm_router.upsert_deployment(Deployment(**deployment))
 
 
+@app.post("/_general")
+def put_general(settings: dict):
+    """More of `general_settings`, until `/_reset`."""
+    GENERAL.update(settings)
+    proxy_server.general_settings.update(settings)
+
+
 @app.delete("/_models/{model_id}")
 def delete_model(model_id: str):
     proxy_server.llm_router.delete_deployment(id=model_id)
@@ -96,6 +105,8 @@ def reset():
         name, package = HIDDEN.popitem()
         del sys.modules[name]
         sys.modules.update({} if package is None else {name: package})
+    while GENERAL:
+        proxy_server.general_settings.pop(GENERAL.popitem()[0], None)
     old = plugin_state.current()
     if old is not None:
         plugin_state.use(SmartRouter(old.settings))

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.litellm.conftest import routing
+from tests.litellm.conftest import MODELS, routing
 from tests.litellm.database.office import BODIES, Caller, Office, ask
 from tests.litellm.upstream import Upstream
 
 pytestmark = [pytest.mark.proxy, pytest.mark.xdist_group("database")]
+COST = 11 * MODELS["mid"]["input_cost_per_token"] + 20 * MODELS["mid"]["output_cost_per_token"]
+"""Of what the simulated provider says that an answer took."""
 MID = routing(models=["mid"], preference="cost")
 EASY = {"messages": [{"role": "user", "content": "Say hi."}], **routing(models=["mid", "dear"], preference="cost")}
 
@@ -34,9 +36,9 @@ def row(office: Office, decision_id: str) -> dict[str, Any]:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("path", BODIES)
 def test_the_spend_log_holds_the_decision(office: Office, upstream: Upstream, path: str, stream: bool) -> None:
-    """On every surface: who was picked and why; and what plain completions cost. LiteLLM 1.106 counts nothing for
-    Responses and Messages of a model that its map lacks, also when the model is named, and asks a provider for the
-    tokens of a stream only where it knows the name that the client sent."""
+    """On every surface: who was picked and why; and what chat cost, plain and streamed, and plain text. LiteLLM 1.106
+    counts nothing for Responses and Messages of a model that its map lacks, nor for streamed text, also when the model
+    is named."""
     answer = ask(office, Caller(office.key()), path, stream=stream, **MID)
     assert answer.status_code == 200
     kept = row(office, answer.headers["x-ofox-decision-id"])
@@ -44,7 +46,8 @@ def test_the_spend_log_holds_the_decision(office: Office, upstream: Upstream, pa
     assert kept["model_group"] == noted["model"] == answer.headers["x-ofox-model"] == "mid"
     assert kept["model_id"] == "id-mid"
     assert kept["status"] == "success"
-    assert float(kept["spend"]) > 0 or stream or not path.endswith("completions")
+    if path == "/v1/chat/completions" or (path == "/v1/completions" and not stream):
+        assert float(kept["spend"]) == pytest.approx(COST)
     assert noted["preference"] == "cost"
     assert noted["ranking"][0] == "mid"
 
