@@ -7,7 +7,9 @@ the operator's ``num_retries`` asks for it. Whoever set a time-out or fallbacks 
 hop is given all the time there is. LiteLLM reports nothing of an attempt that is cancelled, so the attempt's end is put
 into the ledger here.
 
-The two methods that are wrapped are LiteLLM's own business. Where a release has others, its time-outs are all there is.
+Where attempts are made is LiteLLM's own business: before 1.110 in two methods of the Router, which are wrapped; from
+1.110 on by functions that its core asks its host for, which gives way to one that wraps them. Where a release has
+neither, its time-outs are all there is.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import inspect
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -37,6 +41,7 @@ from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import ModelFacts
 
 _MARK: Final = "_ofox_patience"
+_CHAT: Final = "acompletion"
 
 
 @dataclass(slots=True)
@@ -57,6 +62,8 @@ class Watched:
         until: when it must have said something, on the clock of ``time.monotonic``.
         ledger: where its end is noted.
         another: another model waits to be tried.
+        litellm_router: the ``litellm.Router`` that makes it.
+        group: its model group there.
     """
 
     routed: Routed
@@ -64,6 +71,8 @@ class Watched:
     until: float
     ledger: Ledger
     another: bool
+    litellm_router: Any
+    group: str
 
     @contextlib.contextmanager
     def limit(self) -> Iterator[None]:
@@ -80,11 +89,21 @@ class Watched:
         """Closes the attempt as failed, and makes LiteLLM's error of it."""
         for call in self.routed.calls[-1:]:
             self.ledger.fail(call, None, status=None)
-        return litellm.Timeout(
+        error = litellm.Timeout(
             message=f"{self.facts.name} was silent for longer than usual.",
             model=self.facts.model,
             llm_provider=self.facts.provider,
         )
+        self.spare_retries(error)
+        return error
+
+    def spare_retries(self, error: Exception) -> None:
+        """Takes from ``error`` the retries that nobody asked for, where a model with a single deployment failed:
+        another model is worth more."""
+        deployments = registry.entries_of(self.litellm_router, self.group) if self.another else ()
+        if len(deployments) == 1 and not asked_for(self.litellm_router, deployments[0]):
+            with contextlib.suppress(AttributeError):
+                error.num_retries = 0  # type: ignore[attr-defined] # LiteLLM asks the exception how often to retry
 
 
 _watched: ContextVar[Watched | None] = ContextVar("ofox_watched", default=None)
@@ -101,25 +120,61 @@ def fit_timeouts(router: Any, brain: Callable[[], SmartRouter], ledger: Callable
     if isinstance(fitted, Brain):
         fitted.router, fitted.ledger = brain, ledger
         return
+    fitted = Brain(brain, ledger)
+    if _stand_in(router, fitted) or _wrap(router, fitted):
+        setattr(router, _MARK, fitted)
+
+
+class _Host:
+    """The host of a Router's core, which hands out LiteLLM's functions by name: those that make attempts keep to the
+    time. Everything else is the host's."""
+
+    def __init__(self, host: Any, router: Any, brain: Brain) -> None:
+        self._host = host
+        self._router = weakref.ref(router)
+        self._brain = brain
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
+
+    def invoke(self, op: str) -> Any:
+        function = self._host.invoke(op)
+        if not inspect.iscoroutinefunction(function):
+            return function
+
+        @functools.wraps(function)
+        async def in_time(*args: Any, **kwargs: Any) -> Any:
+            watched = _watch(kwargs, events.Start.of(kwargs), self._brain, self._router())
+            answer = await _made_in_time(watched, function, *args, **kwargs)
+            return answer if watched is None or op != _CHAT else _begins_in_time(answer, watched)
+
+        return in_time
+
+
+def _stand_in(router: Any, brain: Brain) -> bool:
+    """Stands in for the host of ``router``'s core; whether it has one."""
+    core: Any = getattr(router, "_core", None)
+    host = getattr(core, "_host", None)
+    if not callable(getattr(host, "invoke", None)):
+        return False
+    core._host = _Host(host, router, brain)
+    return True
+
+
+def _wrap(router: Any, brain: Brain) -> bool:
+    """Wraps the methods by which ``router`` makes attempts; whether it has them."""
     make_call, streaming = getattr(router, "make_call", None), getattr(router, "_acompletion_streaming_iterator", None)
     if make_call is None:
-        return
-    fitted = Brain(brain, ledger)
+        return False
 
     @functools.wraps(make_call)
     async def in_time(original_function: Any, *args: Any, **kwargs: Any) -> Any:
-        watched = _watch(kwargs, fitted)
+        group, depth = str(kwargs.get("model") or ""), kwargs.get("fallback_depth")
+        start = events.Start(group, group, None, depth if isinstance(depth, int) else 0, kwargs)
+        watched = _watch(kwargs, start, brain, router)
         token = _watched.set(watched)
         try:
-            if watched is None:
-                return await make_call(original_function, *args, **kwargs)
-            try:
-                with watched.limit():
-                    return await make_call(original_function, *args, **kwargs)
-            except Exception as error:
-                _spare_retries(error, watched, router, kwargs)
-                raise
-            raise _spare_retries(watched.expired(), watched, router, kwargs)
+            return await _made_in_time(watched, make_call, original_function, *args, **kwargs)
         finally:
             _watched.reset(token)
 
@@ -130,29 +185,36 @@ def fit_timeouts(router: Any, brain: Callable[[], SmartRouter], ledger: Callable
         inner = inner if watched is None else _Prompt(inner, watched)
         return await streaming(inner, *args, **kwargs)  # type: ignore[misc]
 
-    setattr(router, _MARK, fitted)
     router.make_call = in_time
     if streaming is not None:
         router._acompletion_streaming_iterator = beginning_in_time
+    return True
 
 
-def _spare_retries(error: Exception, watched: Watched, router: Any, kwargs: Mapping[str, Any]) -> Exception:
-    """``error`` without the retries that nobody asked for, where a model with a single deployment failed: another model
-    is worth more."""
-    deployments = registry.entries_of(router, kwargs.get("model")) if watched.another else ()
-    if len(deployments) == 1 and not asked_for(router, deployments[0]):
-        with contextlib.suppress(AttributeError):
-            error.num_retries = 0  # type: ignore[attr-defined] # LiteLLM asks the exception how often to retry
-    return error
+async def _made_in_time(watched: Watched | None, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What ``make`` answers, up to where a stream begins. Raises ``litellm.Timeout`` when it takes too long."""
+    if watched is None:
+        return await make(*args, **kwargs)
+    try:
+        with watched.limit():
+            return await make(*args, **kwargs)
+    except Exception as error:
+        watched.spare_retries(error)
+        raise
+    raise watched.expired()
 
 
-def _watch(kwargs: Mapping[str, Any], brain: Brain) -> Watched | None:
+def _begins_in_time(answer: Any, watched: Watched) -> Any:
+    """``answer``; a stream of a chat such that it must say something in time."""
+    return _Prompt(answer, watched) if isinstance(answer, litellm.CustomStreamWrapper) else answer
+
+
+def _watch(kwargs: Mapping[str, Any], start: events.Start, brain: Brain, litellm_router: Any) -> Watched | None:
+    """The limit of the attempt that ``kwargs`` are the arguments of; ``None`` without one."""
     routed = Routed.of(kwargs) or current_routed.get()
     if routed is None or not routed.patient:
         return None
-    group = str(kwargs.get("model") or "")
-    depth = kwargs.get("fallback_depth")
-    facts = routed.target(events.Start(group, group, None, depth if isinstance(depth, int) else 0, kwargs))
+    facts = routed.target(start)
     if facts is None:
         return None
     router = brain.router()
@@ -168,7 +230,10 @@ def _watch(kwargs: Mapping[str, Any], brain: Brain) -> Watched | None:
         another=another,
         better=not all(map(router.health.tripped, others)),
     )
-    return None if limit_s is None else Watched(routed, facts, time.monotonic() + limit_s, brain.ledger(), another)
+    if limit_s is None:
+        return None
+    until = time.monotonic() + limit_s
+    return Watched(routed, facts, until, brain.ledger(), another, litellm_router, start.group)
 
 
 def _routed_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Routed | None:
@@ -227,6 +292,10 @@ class _Prompt:
     def __init__(self, inner: Any, watched: Watched) -> None:
         self._inner = inner
         self._watched: Watched | None = watched
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # LiteLLM asks a stream for its class
+        return type(self._inner)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

@@ -152,9 +152,13 @@ def test_what_the_caller_set_stays(given: dict[str, Any]) -> None:
 
 def test_a_router_is_fitted_once(router: Any, brain: SmartRouter) -> None:
     """Attaching again, or being seen by the proxy's hook again, wraps nothing twice; no router is no error."""
-    before = router.make_call
+
+    def wrapped() -> Any:
+        return router._core._host if hasattr(router, "registry") else router.make_call
+
+    before = wrapped()
     fit_timeouts(router, lambda: brain, lambda: pytest.fail("not asked"))
-    assert router.make_call is before
+    assert wrapped() is before
     fit_timeouts(None, lambda: brain, lambda: pytest.fail("not asked"))
     fit_timeouts(object(), lambda: brain, lambda: pytest.fail("not asked"))
 
@@ -234,6 +238,23 @@ def test_another_model_is_worth_more_than_a_retry(brain: SmartRouter, upstream: 
     assert asked[0] == "prov-cheap"
     assert [asked.count(f"prov-{name}") for name in NAMES].count(1) == 2
     assert asked.count(asked[-1]) == 3
+
+
+def test_silence_is_not_waited_for_twice(brain: SmartRouter, upstream: Upstream) -> None:
+    """Nor is a stream that said nothing in time asked for again, where nobody asked for retries."""
+    models = [deployment(name, f"prov-{name}", upstream.base_url, ofox=facts) for name, facts in MODELS.items()]
+    retrying: Any = litellm.Router(model_list=models, retry_after=0, disable_cooldowns=True)
+    attach(retrying)
+    know(brain)
+    upstream.behave("prov-cheap", stall=True)
+
+    async def main() -> str:
+        return await text_of(await retrying.acompletion(model="auto", messages=ASK, stream=True, **COST))
+
+    assert run(main, brain) == TEXT
+    assert upstream.models().count("prov-cheap") == 1
+    assert len(upstream.models()) == 2
+    assert counts(brain, "cheap") == (30, 1)
 
 
 def test_a_request_that_asks_for_retries_gets_them(router: Any, brain: SmartRouter, upstream: Upstream) -> None:
@@ -320,6 +341,8 @@ def test_a_hop_after_a_long_wait_passes_over_what_has_tripped(
     router: Any, brain: SmartRouter, upstream: Upstream
 ) -> None:
     """A model that trips while the pick is silent is not tried after it."""
+    if hasattr(router, "registry"):
+        pytest.skip("this LiteLLM copies the fallbacks when a request begins: their order is the one of then")
     know(brain)
     upstream.behave("prov-cheap", hang=True)
 
