@@ -119,10 +119,10 @@ def _sync_method(method: Callable[..., Any], path: str, second: str, pool: Pool,
         args, kwargs = _named(args, kwargs, names)
         routed = _route(kwargs, path, pool, brain())
         if routed is None:
-            return method(*args, **kwargs)
+            return _called(method, args, kwargs, names)
         token = current_routed.set(routed)
         try:
-            return finished(method(*args, **kwargs), routed, brain())
+            return finished(_called(method, args, kwargs, names), routed, brain())
         except Exception as error:
             routed.ended(brain(), ok=False, status=events.status_of(error))
             raise
@@ -140,10 +140,10 @@ def _async_method(method: Callable[..., Any], path: str, second: str, pool: Pool
         args, kwargs = _named(args, kwargs, names)
         routed = _route(kwargs, path, pool, brain())
         if routed is None:
-            return await method(*args, **kwargs)
+            return await _called(method, args, kwargs, names)
         token = current_routed.set(routed)
         try:
-            return finished(await method(*args, **kwargs), routed, brain())
+            return finished(await _called(method, args, kwargs, names), routed, brain())
         except Exception as error:
             routed.ended(brain(), ok=False, status=events.status_of(error))
             raise
@@ -170,6 +170,13 @@ def _named(
     """The positional arguments under their names, and those that have none."""
     given = dict(zip(names, args, strict=False))
     return args[len(names) :], {**given, **kwargs}
+
+
+def _called(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], names: tuple[str, ...]) -> Any:
+    """What ``method`` says. Arguments without a name are more than it takes, of which it complains itself when it gets
+    those before them by position too."""
+    first = [kwargs.pop(name) for name in names] if args else []
+    return method(*first, *args, **kwargs)
 
 
 def _route(kwargs: dict[str, Any], path: str, pool: Pool, brain: SmartRouter) -> Routed | None:

@@ -144,9 +144,11 @@ class _Host:
 
         @functools.wraps(function)
         async def in_time(*args: Any, **kwargs: Any) -> Any:
-            watched = _watch(kwargs, events.Start.of(kwargs), self._brain, self._router())
+            routed = Routed.of(kwargs) or current_routed.get()
+            watched = _watch(routed, kwargs, events.Start.of(kwargs), self._brain, self._router())
             answer = await _made_in_time(watched, function, *args, **kwargs)
-            return answer if watched is None or op != _CHAT else _begins_in_time(answer, watched)
+            chat = op == _CHAT and isinstance(answer, litellm.CustomStreamWrapper)
+            return _begun(answer, routed, watched, self._brain) if chat else answer
 
         return in_time
 
@@ -171,7 +173,7 @@ def _wrap(router: Any, brain: Brain) -> bool:
     async def in_time(original_function: Any, *args: Any, **kwargs: Any) -> Any:
         group, depth = str(kwargs.get("model") or ""), kwargs.get("fallback_depth")
         start = events.Start(group, group, None, depth if isinstance(depth, int) else 0, kwargs)
-        watched = _watch(kwargs, start, brain, router)
+        watched = _watch(Routed.of(kwargs) or current_routed.get(), kwargs, start, brain, router)
         token = _watched.set(watched)
         try:
             return await _made_in_time(watched, make_call, original_function, *args, **kwargs)
@@ -180,9 +182,7 @@ def _wrap(router: Any, brain: Brain) -> bool:
 
     @functools.wraps(streaming or make_call)
     async def beginning_in_time(model_response: Any, *args: Any, **kwargs: Any) -> Any:
-        watched, routed = _watched.get(), _routed_of(args, kwargs)
-        inner = model_response if routed is None else _Sound(model_response, routed, fitted.ledger())
-        inner = inner if watched is None else _Prompt(inner, watched)
+        inner = _begun(model_response, _routed_of(args, kwargs), _watched.get(), brain)
         return await streaming(inner, *args, **kwargs)  # type: ignore[misc]
 
     router.make_call = in_time
@@ -204,14 +204,16 @@ async def _made_in_time(watched: Watched | None, make: Callable[..., Any], *args
     raise watched.expired()
 
 
-def _begins_in_time(answer: Any, watched: Watched) -> Any:
-    """``answer``; a stream of a chat such that it must say something in time."""
-    return _Prompt(answer, watched) if isinstance(answer, litellm.CustomStreamWrapper) else answer
+def _begun(stream: Any, routed: Routed | None, watched: Watched | None, brain: Brain) -> Any:
+    """``stream``, of a chat, such that it must say something, and in time where that is limited."""
+    sound = stream if routed is None else _Sound(stream, routed, watched, brain.ledger())
+    return sound if watched is None else _Prompt(sound, watched)
 
 
-def _watch(kwargs: Mapping[str, Any], start: events.Start, brain: Brain, litellm_router: Any) -> Watched | None:
-    """The limit of the attempt that ``kwargs`` are the arguments of; ``None`` without one."""
-    routed = Routed.of(kwargs) or current_routed.get()
+def _watch(
+    routed: Routed | None, kwargs: Mapping[str, Any], start: events.Start, brain: Brain, litellm_router: Any
+) -> Watched | None:
+    """The limit of the attempt at ``routed`` that ``kwargs`` are the arguments of; ``None`` without one."""
     if routed is None or not routed.patient:
         return None
     facts = routed.target(start)
@@ -242,20 +244,32 @@ def _routed_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Routed | Non
     return (Routed.of(asked) if isinstance(asked, dict) else None) or current_routed.get()
 
 
-class _Sound:
-    """A LiteLLM stream that fails when it ends without an answer (see :mod:`ofox_middleware.hollow`)."""
+class _Outer:
+    """What passes for the LiteLLM stream within it, of which it changes how it is read."""
 
-    def __init__(self, inner: Any, routed: Routed, ledger: Ledger) -> None:
+    def __init__(self, inner: Any) -> None:
         self._inner = inner
-        self._routed = routed
-        self._ledger = ledger
-        self._spoken = False
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:  # LiteLLM asks a stream for its class
+        return self._inner.__class__
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def __aiter__(self) -> _Sound:
+    def __aiter__(self) -> Any:
         return self
+
+
+class _Sound(_Outer):
+    """A LiteLLM stream that fails when it ends without an answer (see :mod:`ofox_middleware.hollow`)."""
+
+    def __init__(self, inner: Any, routed: Routed, watched: Watched | None, ledger: Ledger) -> None:
+        super().__init__(inner)
+        self._routed = routed
+        self._watched = watched
+        self._ledger = ledger
+        self._spoken = False
 
     async def __anext__(self) -> Any:
         chunk = await self._inner.__anext__()
@@ -266,7 +280,10 @@ class _Sound:
             return chunk
         for call in self._routed.calls[-1:]:
             self._ledger.fail(call, None, status=sniff.BAD_GATEWAY)
-        raise _begun_in_vain(no_answer(self._routed.model))
+        error = no_answer(self._routed.model)
+        if self._watched is not None:
+            self._watched.spare_retries(error)
+        raise _begun_in_vain(error)
 
 
 def no_answer(model: str) -> litellm.InternalServerError:
@@ -286,22 +303,12 @@ def _begun_in_vain(error: Any) -> Exception:
     return failed
 
 
-class _Prompt:
-    """A LiteLLM stream that must say something in time. Everything else is the inner stream's."""
+class _Prompt(_Outer):
+    """A LiteLLM stream that must say something in time."""
 
     def __init__(self, inner: Any, watched: Watched) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._watched: Watched | None = watched
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:  # LiteLLM asks a stream for its class
-        return type(self._inner)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def __aiter__(self) -> _Prompt:
-        return self
 
     async def __anext__(self) -> Any:
         watched = self._watched
