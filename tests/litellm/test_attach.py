@@ -53,7 +53,7 @@ def test_a_named_model_of_another_kind_is_left_to_litellm(router: Any, brain: Sm
 
 
 def test_all_positional_arguments_keep_their_place(router: Any, brain: SmartRouter) -> None:  # noqa: F811
-    """`acompletion(model, messages, stream)` where LiteLLM's signature has it so; elsewhere it is LiteLLM that refuses."""
+    """`acompletion(model, messages, stream)` where LiteLLM has it so; where it has not, it says so itself."""
 
     async def main() -> list[Any]:
         return [chunk async for chunk in await router.acompletion("auto", ASK, True, **COST)]
