@@ -20,12 +20,11 @@ from ofox_middleware.features import FEATURES, Reading, Words, everyday, read
 from ofox_middleware.plain_text import ABOUT_ROUTING
 
 PRIOR = {
-    "length": 12.0, "numbers": 0.4, "many numbers": 0.4, "symbols": 0.25, "latex": 0.75, "code marks": 0.25,
-    "brief": -0.2, "write": -0.25, "code": 1.5, "build": 1.0, "design": 1.0, "proof": 2.0, "maths": 1.25,
-    "science": 0.25, "expert": 0.25, "constraint": 0.25, "logic": 0.5, "brief fact": -2.5, "brief greeting": -3.0,
+    "length": 8.0, "numbers": 0.8, "many numbers": 0.8, "symbols": 0.5, "latex": 1.5, "code marks": 0.5, "brief": -0.4,
+    "write": -0.5, "code": 3.0, "build": 2.0, "design": 2.0, "proof": 4.0, "maths": 2.5, "science": 0.5, "expert": 0.5,
+    "constraint": 0.5, "logic": 1.0, "brief fact": -5.0, "brief greeting": -6.0,
 }  # fmt: skip
-"""Difficulty weights set by hand before any fit; the fit is drawn toward them. The length has three times the share
-that it had at first: inside one task nothing else ranks as well (:mod:`benchmarks.quality.within`)."""
+"""Difficulty weights set by hand before any fit; the fit is drawn toward them."""
 
 NOT_NEGATIVE = (
     "length", "length>16", "length>48", "length>128", "length>400", "length>1000", "word length", "long words",
@@ -56,7 +55,7 @@ class Recipe:
     length: float = PRIOR["length"]
     signs: bool = True
     offsets: bool = True
-    ridge: float = 1000.0
+    ridge: float = 3000.0
     word_ridge: float = 3.0
     tier_weight: float = 1.0
     outcome_weight: float = 0.0

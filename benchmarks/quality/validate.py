@@ -26,10 +26,12 @@ FOLDS = 4
 
 RECIPES: dict[str, Recipe] = {
     "what ships: tiers, prior, signs": Recipe(),
-    "ships, length at a third, three times the ridge": Recipe(length=PRIOR["length"] / 3, ridge=3000.0),
-    "ships, length at a third": Recipe(length=PRIOR["length"] / 3),
+    "ships, three times the length in half of the prior, a third of the ridge": Recipe(
+        length=PRIOR["length"] * 3, prior=0.5, ridge=1000.0
+    ),
     "ships, twice the length": Recipe(length=PRIOR["length"] * 2),
-    "ships, a fifth of the ridge": Recipe(ridge=200.0),
+    "ships, a third of the ridge": Recipe(ridge=1000.0),
+    "ships, a fifteenth of the ridge": Recipe(ridge=200.0),
     "ships, without the prior": Recipe(prior=0.0),
     "ships, without known signs": Recipe(signs=False),
     "ships, with the kind of task": Recipe(kinds=True),
