@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -21,6 +21,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 WORDS = ("The ", "answer ", "is ", "forty", "-two", ".")
+
+SILENT_S: Final = 60.0
+"""How long a provider that hangs or stalls does so (seconds): a test that waits for it must end, too."""
 
 
 @dataclass
@@ -121,7 +124,7 @@ class Upstream:
     async def answer(self, request: Request) -> Response:
         body, how, note = await self.record(request)
         if how.hang:
-            await asyncio.sleep(3600)
+            await asyncio.sleep(SILENT_S)
         if how.delay_s:
             await asyncio.sleep(how.delay_s)
         path = request.url.path
@@ -207,7 +210,7 @@ async def _frames(kind: str, body: dict[str, Any], how: Behaviour) -> AsyncItera
         choice = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
         yield _data({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": _model(body),
                      "choices": [choice]})  # fmt: skip
-        await asyncio.sleep(3600)
+        await asyncio.sleep(SILENT_S)
     for content, frame in frames:
         if content:
             if how.break_after is not None and contents >= how.break_after:
