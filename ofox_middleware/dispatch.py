@@ -240,11 +240,10 @@ class Dispatch:
         return exchange.stage is Stage.WAITING and exchange.failure in STATUSES and exchange.refuses(str(error))
 
     def _usual_s(self, target: ModelFacts) -> float | None:
-        """Seconds of silence that are usual for ``target``, ``None`` when no other model that waits would do better."""
-        health = self._router.health
-        if all(map(health.tripped, self._waiting)):
+        """Seconds of silence that are usual for ``target``, ``None`` when no other model waits."""
+        if not self._waiting:
             return None
-        return first_byte_s(health, target, self._decision, self._document.fields)
+        return first_byte_s(self._router.health, target, self._decision, self._document.fields)
 
     def _seconds_left(self) -> float | None:
         total_s = self._router.settings.total_timeout_s

@@ -220,8 +220,7 @@ def _watch(
     if facts is None:
         return None
     router = brain.router()
-    others = [name for name in routed.hops if name != facts.name and name not in routed.tried]
-    another = bool(others)
+    another = any(name != facts.name and name not in routed.tried for name in routed.hops)
     limit_s = silence_s(
         router.settings,
         router.health,
@@ -230,7 +229,6 @@ def _watch(
         kwargs,
         spent_s=routed.spent_s(),
         another=another,
-        better=not all(map(router.health.tripped, others)),
     )
     if limit_s is None:
         return None

@@ -77,19 +77,16 @@ def silence_s(
     *,
     spent_s: float,
     another: bool,
-    better: bool = True,
 ) -> float | None:
     """Seconds that an attempt may stay silent, ``None`` for no limit: the shorter of :func:`limit_s` and, where another
-    model would do better, :func:`first_byte_s`.
+    model waits, :func:`first_byte_s`.
 
     Args:
         settings, spent_s, another: as for :func:`limit_s`.
         health, facts, decision, fields: as for :func:`first_byte_s`.
-        better: the breaker of one such model is closed. A model that is slow under all the load that others left to it
-            is not given up sooner than the operator says for one that is down.
     """
     limits = (
         limit_s(settings, spent_s=spent_s, another=another),
-        first_byte_s(health, facts, decision, fields) if another and better else None,
+        first_byte_s(health, facts, decision, fields) if another else None,
     )
     return min((limit for limit in limits if limit is not None), default=None)

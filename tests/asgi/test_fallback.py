@@ -182,27 +182,6 @@ def test_silence_of_a_model_that_is_quick_else(monkeypatch: pytest.MonkeyPatch) 
     assert asyncio.run(call(ofox, {**ASK, "stream": True})).headers["x-ofox-model"] == NEXT
 
 
-def test_a_slow_model_is_not_left_for_one_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While every other breaker is open, what is usual for a model is no reason to leave it; what the operator says
-    still is."""
-    monkeypatch.setattr(patience, "LEAST_S", 0.05)
-    monkeypatch.setattr(patience, "SLACK", 0.1)
-
-    async def slow(scope: Any, receive: Any, send: Any) -> None:
-        await asyncio.sleep(0.3)
-        await answer(send, 200, {})
-
-    for first_byte_s, waits in ((60.0, True), (0.1, False)):
-        ofox = middleware(Models({BEST: slow}), first_byte_timeout_s=first_byte_s)
-        for _ in range(30):
-            ofox.router.health.record_success(BEST, ttft_s=0.01, total_s=0.02, output_tokens=20)
-        for _ in range(5):
-            ofox.router.health.record_failure(NEXT, status=500)
-            ofox.router.health.record_failure(LAST, status=500)
-        answered = asyncio.run(call(ofox, {**ASK, "stream": True})).headers["x-ofox-model"]
-        assert (answered == BEST) == waits
-
-
 def test_silence_gets_the_next_model() -> None:
     """An attempt that stays silent is cancelled, its cleanup awaited, and the next model gets the request."""
     ended = []
