@@ -12,6 +12,13 @@ import pytest
 # Groups that mostly wait for processes of their own: they begin first, so that none is left over at the end.
 PATIENT = ("proxy", "litellm", "tests/test_demo", "tests/test_gateway", "tests/browser/", "tests/docs/", "tests/arena/")
 
+# LiteLLM's door in depth takes as long as all other tests together: `make test` and `make contract` run these, on every
+# release of LiteLLM that is supported, `make cover` does not.
+CONTRACT = tuple(
+    f"tests/litellm/{name}.py"
+    for name in ("database/test_models", "database/test_spend", "test_proxy_wildcards", "test_litellm_usage")
+)
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it runs in the background deaf to Ctrl-C, children inherit that, and some tests send it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -20,6 +27,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On several processes (``-n 2 --dist loadgroup``) a file's tests stay together, and all that share the proxy."""
+    for item in items:
+        if item.nodeid.startswith(CONTRACT):
+            item.add_marker(pytest.mark.contract)
     if not hasattr(config, "workerinput"):
         return
     ranks: dict[pytest.Item, int] = {}
