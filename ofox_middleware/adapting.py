@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ofox_middleware.lacks import PARTS
 from ofox_middleware.types import ModelFacts, Surface
 
 SAMPLING: Final = frozenset({
@@ -29,9 +30,6 @@ DROPPABLE: Final = SAMPLING | LABELS
 EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """Reasoning efforts from least to most, as far as any maker knows them."""
 
-PARTS: Final = frozenset({"reasoning.summary", "reasoning.generate_summary", "text.verbosity"})
-"""What is as droppable within other members: the summary of a thought, and a hint at the answer's length."""
-
 _EFFORT_IN: Final = {
     "reasoning_effort": "reasoning_effort",
     "reasoning": "reasoning",
@@ -39,6 +37,9 @@ _EFFORT_IN: Final = {
 }
 """Where an effort stands, and the name that a lack of it goes by. ``reasoning`` is the Responses API's and
 OpenRouter's, ``output_config`` Anthropic's."""
+
+_DROPPABLE_PARTS: Final = PARTS.difference(_EFFORT_IN.values())
+"""What is as droppable within other members: the summary of a thought, and a hint at the answer's length."""
 
 THOUGHT: Final = frozenset({"reasoning_effort", "reasoning", "thinking", "output_config", "output_config.effort"})
 """What only asks for more thought. A model that has none of it answers in the same form, but perhaps less well, so it
@@ -91,7 +92,12 @@ NO_EDITS: Final = Edits()
 def is_adaptable(key: str) -> bool:
     """Whether what a model was seen to lack (a :attr:`Lack.key`) is something that :func:`adapt` can do without."""
     name, _, value = key.partition("=")
-    return name in DROPPABLE or name in PARTS or name in _LIMITS or (name in _EFFORT_IN.values() and value in EFFORTS)
+    return (
+        name in DROPPABLE
+        or name in _DROPPABLE_PARTS
+        or name in _LIMITS
+        or (name in _EFFORT_IN.values() and value in EFFORTS)
+    )
 
 
 def is_thought(key: str) -> bool:
@@ -139,7 +145,7 @@ def adapt(
 
 def _inner(facts: ModelFacts, name: str, held: Mapping[str, Any], lacks: Collection[str]) -> Edits:
     """What to change within the object ``name``."""
-    drop = {part for part in held if f"{name}.{part}" in PARTS and f"{name}.{part}" in lacks}
+    drop = {part for part in held if f"{name}.{part}" in _DROPPABLE_PARTS and f"{name}.{part}" in lacks}
     if name == "text" and "verbosity" in lacks:
         drop |= {"verbosity"} & held.keys()
     replace: dict[str, Any] = {}

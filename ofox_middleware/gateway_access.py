@@ -7,11 +7,10 @@ import hmac
 import importlib.util
 from typing import Final
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ofox_middleware import wire
 from ofox_middleware.errors import InvalidRequest, OfoxError
+from ofox_middleware.replies import refuse
 from ofox_middleware.types import Surface
 
 # LiteLLM's Responses and Messages paths import modules of its proxy, which ones depends on the release.
@@ -38,10 +37,7 @@ class ChatOnly:
         if scope["type"] != "http" or scope["path"] not in _PROXY_PATHS:
             await self._app(scope, receive, send)
             return
-        error = OfoxError(f"{INSTALL_PROXY}.", code="proxy_extra_missing")
-        error.status = 501
-        surface: Surface = "messages" if scope["path"].endswith("/messages") else "chat"
-        await JSONResponse(wire.refusal(error, surface), status_code=error.status)(scope, receive, send)
+        await _turn_away(OfoxError(f"{INSTALL_PROXY}.", code="proxy_extra_missing"), 501, scope, send)
 
 
 class KeyCheck:
@@ -56,9 +52,7 @@ class KeyCheck:
             await self._app(scope, receive, send)
             return
         error = InvalidRequest("The gateway's key is missing or wrong.", code="invalid_api_key")
-        error.status = 401
-        surface: Surface = "messages" if scope["path"].endswith("/messages") else "chat"
-        await JSONResponse(wire.refusal(error, surface), status_code=401)(scope, receive, send)
+        await _turn_away(error, 401, scope, send)
 
     def _knows(self, scope: Scope) -> bool:
         for name, value in scope["headers"]:
@@ -67,3 +61,9 @@ class KeyCheck:
             if name == b"x-api-key" and hmac.compare_digest(value, self._key):
                 return True
         return False
+
+
+async def _turn_away(error: OfoxError, status: int, scope: Scope, send: Send) -> None:
+    error.status = status
+    surface: Surface = "messages" if scope["path"].endswith("/messages") else "chat"
+    await refuse(send, error, surface, [])

@@ -17,11 +17,11 @@ def is_hollow(stream: Any) -> bool:
     a page, with broken JSON or with nothing, and only its own object knows that no provider gave that reason. A model
     that has nothing to say, or a filter that stops it, gives one. False where there is no such object to ask.
     """
-    seen = [stream, *(inner for name in _WRAPPERS if (inner := vars_of(stream).get(name)) is not None)]
-    return any(_ended_by_litellm(vars_of(source)) for source in seen)
+    seen = [stream, *(inner for name in _WRAPPERS if (inner := _vars_of(stream).get(name)) is not None)]
+    return any(_ended_by_litellm(_vars_of(source)) for source in seen)
 
 
-def vars_of(thing: Any) -> dict[str, Any]:
+def _vars_of(thing: Any) -> dict[str, Any]:
     """The attributes that ``thing`` has of its own; empty for what keeps them elsewhere."""
     return getattr(thing, "__dict__", None) or {}
 

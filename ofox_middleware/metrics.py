@@ -6,9 +6,8 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from ofox_middleware.errors import OfoxError, SettingsError, wire_body
+from ofox_middleware.errors import OfoxError, SettingsError
+from ofox_middleware.replies import refuse
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.telemetry import price
 from ofox_middleware.types import Decision, Outcome
@@ -183,16 +182,12 @@ def metrics_or_refusal(router: SmartRouter) -> ASGIApp:
     try:
         return metrics_app(router)
     except MetricsMissing as error:
-        return _App(_refusing(error))
+        missing = error  # `error` itself ends with this block
 
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        await refuse(send, missing, "chat", [])
 
-def _refusing(error: OfoxError) -> ASGIApp:
-    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
-        fields = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": error.status, "headers": fields})
-        await send({"type": "http.response.body", "body": msgspec.json.encode(wire_body(error, "chat"))})
-
-    return refuse
+    return _App(refusing)
 
 
 class _App:

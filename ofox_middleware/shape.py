@@ -13,17 +13,18 @@ from ofox_middleware.errors import InvalidRequest
 from ofox_middleware.types import Surface
 
 _CODE: Final = "invalid_type"
-_HELD: Final[Mapping[Surface, str]] = {
+HELD: Final[Mapping[Surface, str]] = {
     "chat": "messages",
     "messages": "messages",
     "responses": "input",
     "text": "prompt",
 }
+"""Where each protocol keeps what is asked."""
 
 
 def check(body: Mapping[str, Any], surface: Surface) -> None:
     """Raises :class:`InvalidRequest` when the conversation in ``body`` cannot be one; what is absent or null passes."""
-    name = _HELD[surface]
+    name = HELD[surface]
     value = body.get(name)
     if value is None or (isinstance(value, str) and name != "messages"):
         return

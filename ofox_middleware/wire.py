@@ -10,7 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ofox_middleware import sniff
+from ofox_middleware import shape, sniff
 from ofox_middleware.errors import InvalidRequest, wire_body
 from ofox_middleware.failures import is_failure, retry_after_s
 from ofox_middleware.types import Surface
@@ -52,13 +52,6 @@ keys sent to an address of its own."""
 _DROPPED: Final = frozenset({"metadata", "model", "model_routing_config"})
 """Accepted and not forwarded. ``metadata`` is a label for OpenAI's dashboard, but a set of controls for LiteLLM."""
 
-_REQUIRED: Final[Mapping[Surface, tuple[str, tuple[type, ...]]]] = {
-    "chat": ("messages", (list,)),
-    "text": ("prompt", (str, list)),
-    "responses": ("input", (str, list)),
-    "messages": ("messages", (list,)),
-}
-
 
 def forwarded(body: Mapping[str, Any], surface: Surface, operators: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The part of a request that goes to LiteLLM.
@@ -72,13 +65,13 @@ def forwarded(body: Mapping[str, Any], surface: Surface, operators: frozenset[st
     Raises:
         InvalidRequest: a field is unknown, or the one that holds the prompt is missing or of the wrong type.
     """
-    required, types = _REQUIRED[surface]
+    required = shape.HELD[surface]
     if required not in body:
         raise InvalidRequest(f"{required} is missing.", param=required, code="missing_required_parameter")
-    content: Any = body[required]
-    if type(content) not in types or (required == "messages" and not all(map(_is_message, content))):
-        # LiteLLM would stumble over it with an internal error.
-        raise InvalidRequest(f"{required} has the wrong type.", param=required, code="invalid_type")
+    # LiteLLM would stumble over what is of the wrong type with an internal error.
+    if body[required] is None:
+        raise InvalidRequest(f"{required} must not be null.", param=required, code="invalid_type")
+    shape.check(body, surface)
     allowed = FIELDS[surface]
     kept = {}
     for name, value in body.items():
@@ -92,10 +85,6 @@ def forwarded(body: Mapping[str, Any], surface: Surface, operators: frozenset[st
         kept.setdefault("max_tokens", 4096)
         _keep_user_id(kept)
     return kept
-
-
-def _is_message(message: object) -> bool:
-    return isinstance(message, dict) and isinstance(message.get("content"), str | list | None)
 
 
 def _keep_user_id(fields: dict[str, Any]) -> None:
@@ -260,9 +249,10 @@ async def whole_events(stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
         if not isinstance(chunk, bytes | str):
             yield chunk
             continue
+        looked_at = max(0, len(rest) - 3)  # an end may have begun in the piece before
         rest += chunk if isinstance(chunk, bytes) else chunk.encode()
         start = 0
-        for end in _END_OF_EVENT.finditer(rest):
+        for end in _END_OF_EVENT.finditer(rest, looked_at):
             yield rest[start : end.end()]
             start = end.end()
         rest = rest[start:]

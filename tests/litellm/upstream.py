@@ -299,6 +299,7 @@ def running_upstream() -> Iterator[Upstream]:
     upstream = Upstream(port=free_port())
     app = Starlette(routes=[Route("/{path:path}", upstream.answer, methods=["POST"])])
     config = uvicorn.Config(app, host="127.0.0.1", port=upstream.port, log_level="error", lifespan="off",
+                            timeout_keep_alive=300,  # else it may hang up just when LiteLLM uses the connection again
                             timeout_graceful_shutdown=1)  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
