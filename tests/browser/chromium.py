@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+PATIENCE_MS = 20_000
 EXECUTABLE = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -47,3 +48,11 @@ def browsing(width: int = 1440, height: int = 1000, *, dark: bool = False, scale
             yield context.pages[0]
         finally:
             context.close()
+
+
+def expect(found: Any) -> Any:
+    """Assertions about what ``found`` locates, which wait until they hold: a page is drawn a moment after its news."""
+    from playwright.sync_api import expect as waiting
+
+    waiting.set_options(timeout=PATIENCE_MS)
+    return waiting(found)

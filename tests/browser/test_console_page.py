@@ -18,14 +18,13 @@ from ofox_middleware.router import SmartRouter
 from ofox_middleware.server import background, listen
 from ofox_middleware.settings import Settings
 from ofox_middleware.types import ModelCard
-from tests.browser.chromium import browsing, missing
+from tests.browser.chromium import PATIENCE_MS, browsing, expect, missing
 
 # LiteLLM's own types make pydantic warn when it builds them; nothing of ours is silenced.
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing() or "a browser is there"),
     pytest.mark.filterwarnings("ignore::UserWarning:pydantic._internal._generate_schema"),
 ]
-PATIENCE_MS = 20_000
 TOKEN = "a-token-that-is-long-enough"
 
 
@@ -99,11 +98,12 @@ def test_an_easy_and_a_hard_prompt_go_to_different_models(seen: Seen, demo: tupl
     easy_price, hard_price = (price[item.locator(".who").inner_text().split(" ")[-1]] for item in (easy, hard))
     assert easy_price < hard_price
     hard.locator(".line").click()
-    assert hard.locator(".line").get_attribute("aria-expanded") == "true"
+    expect(hard.locator(".line")).to_have_attribute("aria-expanded", "true")
     rows = hard.locator(".candidates tbody tr")
-    assert rows.count() == 6 and "picked" in rows.first.inner_text()
-    assert re.search(r"Difficulty\s+0\.\d+, (very )?hard", hard.locator(".told").inner_text())
-    assert "Because of" in hard.locator(".told").inner_text()
+    expect(rows).to_have_count(6)
+    expect(rows.first).to_contain_text("picked")
+    expect(hard.locator(".told")).to_contain_text(re.compile(r"Difficulty\s*0\.\d+, (very )?hard"))
+    expect(hard.locator(".told")).to_contain_text("Because of")
 
 
 def test_a_provider_fails_and_the_page_shows_traffic_leave_it(seen: Seen, demo: tuple[Demo, str]) -> None:
@@ -115,20 +115,19 @@ def test_a_provider_fails_and_the_page_shows_traffic_leave_it(seen: Seen, demo: 
     for _ in range(8):
         page.get_by_role("button", name="Hard proof", exact=True).click()
     fallen = seen.text(".decisions li", r"north/titan → (river/oracle|gust/coder)")
-    assert "fallback" in fallen.inner_text()
+    expect(fallen).to_contain_text("fallback")
     fallen.locator(".line").click()
-    assert "Tried first north/titan: 503 unavailable" in page.locator(".decisions .told").first.inner_text()
+    expect(page.locator(".decisions .told").first).to_contain_text("Tried first north/titan: 503 unavailable")
     page.locator(".decisions li", has=page.locator(".told")).first.locator(".line").click()
-    state = seen.text("tr[data-model='north/titan'] td:nth-child(2)", "Open|demoted")
-    assert state.is_visible()
-    assert "north/titan" in seen.text("#events", "north/titan").inner_text()
+    seen.text("tr[data-model='north/titan'] td:nth-child(2)", "Open|demoted")
+    seen.text("#events", "north/titan")
     seen.text("#pool", "of 6 (demoted|unhealthy)")
     bars = page.locator("tr[data-model='north/titan'] .spark .failed")
     bars.first.wait_for(state="attached")
     newest = page.locator(".decisions li").first.get_attribute("data-id")
     page.get_by_role("button", name="Hard proof", exact=True).click()
     page.locator(f".decisions li:first-child:not([data-id='{newest}'])").wait_for()
-    assert not page.locator(".decisions li").first.locator(".who").inner_text().startswith("north/")
+    expect(page.locator(".decisions li").first.locator(".who")).not_to_have_text(re.compile("^north/"))
 
 
 def test_an_open_breaker_counts_down(seen: Seen) -> None:
@@ -137,9 +136,8 @@ def test_an_open_breaker_counts_down(seen: Seen) -> None:
     page.get_by_role("radio", name="cost").check()
     page.get_by_role("group", name="pebble").get_by_role("radio", name="limited").check()
     page.get_by_role("button", name="Easy question", exact=True).click()
-    row = seen.text("tr[data-model='pebble/mini']", r"Open")
-    assert row.get_attribute("data-state") == "open"
-    assert "breaker opened" in seen.text("#events", "pebble/mini").inner_text()
+    expect(seen.text("tr[data-model='pebble/mini']", r"Open")).to_have_attribute("data-state", "open")
+    expect(seen.text("#events", "pebble/mini")).to_contain_text("breaker opened")
 
 
 def test_panic_is_told(seen: Seen, demo: tuple[Demo, str]) -> None:
@@ -159,7 +157,7 @@ def test_a_prompt_is_tried_and_leaves_nothing(seen: Seen, demo: tuple[Demo, str]
     page.get_by_label("Prompt", exact=True).fill("Explain the heliotrope lemma in one line.")
     page.get_by_role("button", name="Explain").click()
     seen.text(".verdict", "/")
-    assert page.locator("#tried tbody").first.locator("tr").count() == 6
+    expect(page.locator("#tried tbody").first.locator("tr")).to_have_count(6)
     for preference in ("quality", "speed", "cost"):
         page.get_by_role("radio", name=preference).check()
         seen.text("#tried .small", f"{preference}: ")
@@ -197,20 +195,20 @@ def test_the_keyboard_is_enough(seen: Seen) -> None:
     seen.text(".decisions li", "easy question")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("/")
-    assert page.evaluate("document.activeElement.id") == "prompt"
+    expect(page.locator("#prompt")).to_be_focused()
     page.keyboard.type("What is f/p?")
-    assert page.get_by_label("Prompt", exact=True).input_value() == "What is f/p?"
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("What is f/p?")
     page.keyboard.press("Control+Enter")
     seen.text(".verdict", "/")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("p")
-    assert page.locator("#pause").get_attribute("aria-pressed") == "true"
+    expect(page.locator("#pause")).to_have_attribute("aria-pressed", "true")
     page.locator(".decisions .line").first.focus()
     page.keyboard.press("Enter")
-    assert page.locator(".decisions .line").first.get_attribute("aria-expanded") == "true"
+    expect(page.locator(".decisions .line").first).to_have_attribute("aria-expanded", "true")
     assert page.evaluate("document.activeElement.className") == "line"
     page.keyboard.press("f")
-    assert page.evaluate("document.activeElement.id") == "filter"
+    expect(page.locator("#filter")).to_be_focused()
 
 
 def test_the_list_pauses_filters_and_looks_up(seen: Seen, demo: tuple[Demo, str]) -> None:
@@ -227,7 +225,7 @@ def test_the_list_pauses_filters_and_looks_up(seen: Seen, demo: tuple[Demo, str]
     page.reload()
     seen.text("#live", "Live")
     page.get_by_label("Filter").fill(old.id)
-    assert page.locator(".decisions li:visible").count() == 1
+    expect(page.locator(".decisions li:visible")).to_have_count(1)
 
 
 def test_reading_a_decision_holds_the_list(seen: Seen, demo: tuple[Demo, str]) -> None:
@@ -249,8 +247,8 @@ def test_reading_a_decision_holds_the_list(seen: Seen, demo: tuple[Demo, str]) -
         else:
             page.get_by_role("button", name="Easy question", exact=True).click()
         page.locator(f"[data-id='{waiting.id}']").wait_for()
-        assert page.locator("#newer").is_hidden()
-    assert first.is_visible()
+        expect(page.locator("#newer")).to_be_hidden()
+    expect(first).to_be_visible()
 
 
 def test_themes_follow_the_system_until_one_is_chosen(seen: Seen) -> None:
@@ -361,7 +359,8 @@ def test_a_token_is_asked_for(browser: Any) -> None:
         page.get_by_label("Token", exact=True).fill(TOKEN)
         page.get_by_role("button", name="Open the console").click()
         seen.text("#live", "Live")
-        assert page.locator("#models tr").count() == 1 and not page.locator("#demo").is_visible()
+        expect(page.locator("#models tr")).to_have_count(1)
+        expect(page.locator("#demo")).to_be_hidden()
         page.close()
     assert all("401" in text for text in seen.wrong)  # Chromium notes each refusal in its console
 
@@ -375,8 +374,8 @@ def test_an_empty_console_says_what_to_do_and_names_are_text(browser: Any) -> No
         seen.open("/")
         seen.text("#decisions-empty", "Nothing was routed yet")
         seen.text("#spend-empty", "No answered request")
-        assert "a/<b>model</b>" in page.locator("#models .name").inner_text()
-        assert not page.locator("#reload").is_visible()
+        expect(page.locator("#models .name")).to_contain_text("a/<b>model</b>")
+        expect(page.locator("#reload")).to_be_hidden()
         page.close()
     assert seen.wrong == []
 
@@ -414,7 +413,7 @@ def test_the_configuration_is_reloaded_from_the_page(browser: Any, tmp_path: Any
         path.write_text("models: [a/b]\npreference: speed\nprofiles: {frugal: {cost: 1}}\n")
         page.get_by_role("button", name="Reload configuration").click()
         seen.text("#notice", "changed: preference, profiles")
-        assert page.get_by_role("radio", name="frugal").count() == 1
+        expect(page.get_by_role("radio", name="frugal")).to_have_count(1)
         path.write_text("preference: fastest\n")
         page.get_by_role("button", name="Reload configuration").click()
         seen.text("#notice", "refused.*ofox.yaml:1")
