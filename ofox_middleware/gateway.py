@@ -22,12 +22,15 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive
 
-from ofox_middleware import hollow, sniff, wire
+from ofox_middleware import hollow, sniff
 from ofox_middleware.asgi import OfoxMiddleware
 from ofox_middleware.attempts import current_attempt
 from ofox_middleware.catalog import variable_of
-from ofox_middleware.errors import InvalidRequest, OfoxError
+from ofox_middleware.errors import InvalidRequest, OfoxError, wire_body
 from ofox_middleware.gateway_access import ChatOnly, KeyCheck, lacks_proxy_extra
+from ofox_middleware.gateway_answers import is_preamble, plain, raise_if_error, sse, sse_error, sse_event, whole_events
+from ofox_middleware.gateway_errors import UpstreamFailed, failure_of
+from ofox_middleware.gateway_requests import forwarded
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import ModelFacts, Surface
 
@@ -119,9 +122,9 @@ class Gateway:
             try:
                 return await self._answer(request, surface)
             except OfoxError as error:
-                return JSONResponse(wire.refusal(error, surface), status_code=error.status)
+                return JSONResponse(wire_body(error, surface), status_code=error.status)
             except Exception as error:  # noqa: BLE001 - whatever a provider or LiteLLM raises becomes an answer
-                failure = wire.failure_of(error, surface)
+                failure = failure_of(error, surface)
                 return JSONResponse(failure.body(surface), status_code=failure.status, headers=failure.headers())
 
         return handle
@@ -144,13 +147,13 @@ class Gateway:
     async def _answer(self, request: Request, surface: Surface) -> Response:
         body = await _json_body(request)
         facts = self._asked_for(body.get("model"))
-        fields = {**self._arguments(facts), **wire.forwarded(body, surface, frozenset(facts.params))}
+        fields = {**self._arguments(facts), **forwarded(body, surface, frozenset(facts.params))}
         if fields.get("tools") and surface in _MCP_SURFACES and not _has_mcp():
             fields["_skip_mcp_handler"] = True
         call = getattr(self._litellm, _CALLS[surface])
         answer = await _unless_left(request, call(model=facts.model, **fields))
         if not fields.get("stream"):
-            whole = wire.plain(answer, whole=surface != "messages")
+            whole = plain(answer, whole=surface != "messages")
             whole["model"] = facts.name
             return JSONResponse(whole, headers=_cost_header(answer))
         events = _events(answer, surface, facts.name)
@@ -236,33 +239,33 @@ async def _events(stream: Any, surface: Surface, name: str) -> AsyncIterator[byt
     """A LiteLLM stream as server-sent events. An error before the first is raised, a later one ends the stream."""
     begun, held = False, b""
     try:
-        async for chunk in wire.whole_events(stream):
-            event = wire.sse_event(chunk, surface, name)
+        async for chunk in whole_events(stream):
+            event = sse_event(chunk, surface, name)
             if not begun:
-                if wire.is_preamble(event, surface):
+                if is_preamble(event, surface):
                     held += event
                     continue
-                wire.raise_if_refused(event, surface)
+                raise_if_error(event, surface)
                 _raise_if_hollow(stream, event)
             yield held + event
             begun, held = True, b""
     except Exception as error:
         if not begun:
             raise
-        yield wire.sse_error(wire.failure_of(error, surface), surface)
+        yield sse_error(failure_of(error, surface), surface)
         return
     else:
         if not begun:
-            raise wire.StreamRefused(sniff.BAD_GATEWAY, hollow.MESSAGE)
+            raise UpstreamFailed(sniff.BAD_GATEWAY, hollow.MESSAGE)
     finally:
         await _close(stream)
     if surface in {"chat", "text"}:
-        yield wire.sse("[DONE]")
+        yield sse("[DONE]")
 
 
 def _raise_if_hollow(stream: Any, event: bytes) -> None:
     if hollow.is_hollow(stream) and b".delta" not in event[:100]:
-        raise wire.StreamRefused(sniff.BAD_GATEWAY, hollow.MESSAGE)
+        raise UpstreamFailed(sniff.BAD_GATEWAY, hollow.MESSAGE)
 
 
 async def _from(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -292,7 +295,7 @@ def _from_environment(value: Any, card: str) -> Any:
     if variable is None:
         return value
     if not os.environ.get(variable):
-        raise wire.StreamRefused(502, f"{variable}, which {card} needs, is not set.")
+        raise UpstreamFailed(502, f"{variable}, which {card} needs, is not set.")
     return os.environ[variable]
 
 

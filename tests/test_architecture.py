@@ -32,7 +32,7 @@ ORDER = """
     litellm_proxy litellm_hook litellm_plain litellm_attach litellm_setup litellm_plugin
     telemetry redaction decision_file decision_store metrics tracing console_access console_feed
     console_wire console
-    wire gateway_access gateway simulated demo tour
+    gateway_access gateway_requests gateway_errors gateway_answers gateway simulated demo tour
     regress tune_fit tune_quality tune labelled
     server explain bench check render progress site starter completion commands cli
 """.split()  # noqa: SIM905 - the rows are rooms of the house
