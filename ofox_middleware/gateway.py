@@ -25,7 +25,6 @@ from starlette.types import ASGIApp, Receive
 from ofox_middleware import hollow, sniff
 from ofox_middleware.asgi import OfoxMiddleware
 from ofox_middleware.attempts import current_attempt
-from ofox_middleware.catalog import variable_of
 from ofox_middleware.errors import InvalidRequest, OfoxError, wire_body
 from ofox_middleware.gateway_access import ChatOnly, KeyCheck, lacks_proxy_extra
 from ofox_middleware.gateway_answers import is_preamble, plain, raise_if_error, sse, sse_error, sse_event, whole_events
@@ -33,6 +32,7 @@ from ofox_middleware.gateway_errors import UpstreamFailed, failure_of
 from ofox_middleware.gateway_requests import forwarded
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.types import ModelFacts, Surface
+from ofox_middleware.variables import variable_of
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]", "::1")
 """Host names that a gateway without a key answers to, so that no web page can reach it under a name of its own."""

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from ofox_middleware.catalog import Catalog, matches
+from ofox_middleware.catalog import Catalog
+from ofox_middleware.model_names import matches
 from ofox_middleware.settings import Settings
 from ofox_middleware.types import ModelCard, ModelFacts
 

@@ -21,6 +21,7 @@ from ofox_middleware.reload import Reloader, reloader_of
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.types import ModelFacts
+from ofox_middleware.variables import variable_of
 
 if TYPE_CHECKING:
     from ofox_middleware.sharing import HealthSharing
@@ -42,8 +43,9 @@ def _settings() -> Settings:
 
 def _resolved(value: Any) -> Any:
     """LiteLLM's ``os.environ/NAME`` notation, which it resolves in most sections but not in this one."""
-    if isinstance(value, str) and value.startswith("os.environ/"):
-        return os.environ.get(value.removeprefix("os.environ/"))
+    variable = variable_of(value)
+    if variable is not None:
+        return os.environ.get(variable)
     if isinstance(value, Mapping):
         return {name: _resolved(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from ofox_middleware import signals
-from ofox_middleware.catalog import ability_from_share
+from ofox_middleware.abilities import ability_from_share
 from ofox_middleware.types import DOMAINS, Classifier, Clock, ModelCard, Signals
 
 ProviderState = Literal["up", "down", "slow", "limited"]

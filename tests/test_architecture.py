@@ -17,8 +17,8 @@ TESTS = Path(__file__).parent
 
 # A file may import only files above it.
 ORDER = """
-    types errors settings redis_urls
-    model_names tables abilities model_map providers catalog pools
+    types errors settings redis_urls variables
+    model_names tables abilities model_map providers model_facts catalog pools
     tokens shape harness messages skim trajectory signals courtesies plain_text features packed_rows difficulty
     failures lacks adapting windows latency breaker fleet model_health leases health turns outage sharing
     lack_book sessions rules scoring router reload
