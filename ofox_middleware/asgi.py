@@ -23,6 +23,7 @@ from ofox_middleware.replies import refuse, respond
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.signals import surface_of
+from ofox_middleware.splice import splice
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -162,7 +163,7 @@ class OfoxMiddleware:
         self, document: bodies.RequestBody, scope: Scope, receive: Receive, send: Send
     ) -> Awaitable[None]:
         """A request that names its model: only its routing config goes, which no provider must see."""
-        raw = bodies.splice(document, model=None, params={})
+        raw = splice(document, model=None, params={})
         inner = with_body(scope, len(raw))
         return self._handing_back(scope, inner, replay(Upload(raw), receive), send)
 

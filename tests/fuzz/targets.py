@@ -13,9 +13,11 @@ from ofox_middleware import sniff
 from ofox_middleware.difficulty import DifficultyModel
 from ofox_middleware.errors import InvalidRequest, OfoxError, wire_body
 from ofox_middleware.headers import for_body, read_head, stamped
+from ofox_middleware.members import MOST_MEMBERS, WINDOW
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.signals import read
+from ofox_middleware.splice import splice
 from ofox_middleware.types import ModelCard
 from tests.fuzz.tape import Tape
 from tests.properties.test_body_properties import pairs_of
@@ -25,7 +27,7 @@ AUTO = "auto"
 HALVES = re.compile("[\ud800-\udfff]")  # are read as U+FFFD, as documented
 MARKS = bodies.needles([AUTO])
 # The door lets nothing longer through to the readers without a scan of its own; fuzzing goes for odd, not for long.
-PADDING = b'"pad":"' + b"x" * (2 * bodies.WINDOW) + b'"'
+PADDING = b'"pad":"' + b"x" * (2 * WINDOW) + b'"'
 
 
 def body_bytes(data: bytes) -> None:
@@ -47,7 +49,7 @@ def splice_and_compare(raw: bytes) -> None:
     try:
         document = bodies.read(raw)
     except InvalidRequest:
-        assert raw.count(b":") > bodies.MOST_MEMBERS
+        assert raw.count(b":") > MOST_MEMBERS
         return
     if document is None:
         return
@@ -56,8 +58,8 @@ def splice_and_compare(raw: bytes) -> None:
     assert list(document.fields) == list({HALVES.sub("\ufffd", name): 0 for name in fields})
     if document.fields.get(bodies.MODEL) == AUTO or bodies.CONFIG in document.fields:
         assert bodies.may_concern(raw, MARKS, lambda model: model == AUTO)
-    assert bodies.splice(document, model=None, params={}) == raw or bodies.CONFIG in fields
-    after = bodies.splice(document.without_values(), model="a/b", params={"added": [1]})
+    assert splice(document, model=None, params={}) == raw or bodies.CONFIG in fields
+    after = splice(document.without_values(), model="a/b", params={"added": [1]})
     assert len(after) <= len(raw) + 32 * max(1, len(before))
     expected: list[tuple[str, Any]] = []
     added = "added" in fields

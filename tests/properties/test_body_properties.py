@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ofox_middleware import body as bodies
-from ofox_middleware.body import read, splice
+from ofox_middleware.body import read
+from ofox_middleware.splice import splice
 
 SPACE = st.sampled_from(["", "", " ", "\n", "\t \r\n"])
 SCALARS = st.one_of(
