@@ -5,58 +5,31 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Final, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ofox_middleware import scoring, shape, signals
 from ofox_middleware.catalog import Catalog
 from ofox_middleware.errors import NoCandidate
 from ofox_middleware.health import HealthBook
+from ofox_middleware.judging import Judge
 from ofox_middleware.lack_book import LackBook
 from ofox_middleware.lacks import Lack, lack_in
+from ofox_middleware.observers import Observer, Observers
 from ofox_middleware.pools import Pools
 from ofox_middleware.rules import Rules
-from ofox_middleware.sessions import LEAST_CACHED_TOKENS, Pin, SessionBook, session_key
+from ofox_middleware.sessions import SessionBook, session_key
 from ofox_middleware.settings import RoutingConfig, Settings
+from ofox_middleware.staying import further, margin_of, pinned_to, prefers_anew, stays
 from ofox_middleware.types import (
     Classifier,
     Clock,
     Decision,
-    Difficulty,
     ModelFacts,
     Outcome,
-    Profile,
     Reason,
     Signals,
 )
-
-MOST_FURTHER: Final = 20
-"""A conversation is expected to go on for as many requests as it has sent, the best guess of who knows nothing else,
-and for no more than this."""
-
-MOST_SWITCHES: Final = 3
-"""Moves after which the margin for the next one grows no further."""
-
-STUCK_AFTER: Final = 3
-"""The same tool call, or a failing tool, this often in a row means that the model does not get on by itself."""
-
-STUCK_LOGITS: Final = 1.0
-"""How much harder a stuck task is taken to be than its words say."""
-
-CLASSIFIER_REST_S: Final = 30.0
-"""How long a custom classifier is left alone after an answer that came too late."""
-
-
-class Observer(Protocol):
-    """Told of what is decided and how it ended. Called on the request path: must be quick; its errors are counted.
-
-    An observer with a method ``asked(decision, ask)`` gets the human ask too, when ``Settings.log_prompts`` is on.
-    """
-
-    def decided(self, decision: Decision) -> None: ...
-
-    def ended(self, outcome: Outcome) -> None: ...
 
 
 class SmartRouter:
@@ -91,14 +64,13 @@ class SmartRouter:
         self.lacks = LackBook(clock=clock, ttl_s=settings.refusal_ttl_s)
         self.stats: Counter[str] = Counter()
         self._clock = clock
-        self._classifier = classifier
-        self._classifier_rests_until = -float("inf")
+        self._judge = Judge(classifier, clock=clock, stats=self.stats)
         self._rules = Rules.of(settings)
         seed = settings.seed if seed is None else seed
         # Workers that are forked from one process must not draw the same numbers: the module's own generator is seeded
         # anew in each of them.
         self._draw = random.random if seed is None else random.Random(seed).random
-        self._observers: list[Observer] = []
+        self._observers = Observers(self.stats)
         self._pools = Pools(self.catalog)
 
     @property
@@ -131,17 +103,17 @@ class SmartRouter:
 
     def subscribe(self, observer: Observer) -> None:
         """Tells ``observer`` of every decision and outcome from now on."""
-        self._observers.append(observer)
+        self._observers.subscribed.append(observer)
 
     @property
     def observers(self) -> tuple[Observer, ...]:
         """Who is told, in the order in which they subscribed."""
-        return tuple(self._observers)
+        return tuple(self._observers.subscribed)
 
     def report(self, outcome: Outcome) -> None:
         """For doors: how a routed request ended. Call it once per request."""
         self.stats["ended"] += 1
-        self._tell(lambda observer: observer.ended(outcome))
+        self._observers.ended(outcome)
 
     def refused(self, decision: Decision, model: str, error: str | bytes) -> Lack | None:
         """For doors: ``model`` answered the request of ``decision`` with a 4xx that says ``error``.
@@ -203,7 +175,7 @@ class SmartRouter:
         surface = signals.surface_of(path) or "chat"
         shape.check(body, surface)
         read = signals.read(body, surface)
-        difficulty, stuck = self._difficulty(read, rules)
+        difficulty, stuck = self._judge.difficulty(read, rules.builtin, settings.classifier_timeout_s)
         if pool is None:
             pool = self._pool_of(rules) or self._pools.callers(config.models)
         elif rules.tuned:
@@ -212,7 +184,7 @@ class SmartRouter:
 
         key = session_key(read.opening, caller, config.session_id or session)
         held = None if read.housekeeping else self.sessions.get(key)
-        anew = held is not None and _prefers_anew(held, config.preference, read)
+        anew = held is not None and prefers_anew(held, config.preference, read)
         pin = None if stuck or anew else held
         fallback = settings.fallback if config.fallback is None else config.fallback
         terms = scoring.Terms(
@@ -222,7 +194,7 @@ class SmartRouter:
             context_margin=settings.context_margin,
             max_cost_usd=config.max_cost_usd,
             cached=None if held is None else held.warm(self._clock()),
-            further=_further(read, held) if settings.max_sessions else 0,
+            further=further(read, held) if settings.max_sessions else 0,
             marked=read.cache_control,
             refused=self._refused_by(named, read, body, adapts=adapts) if self.lacks else None,
             probes=fallback and pin is None and not read.in_tool_loop,
@@ -237,9 +209,13 @@ class SmartRouter:
         feasible = [item for item in assessed if item.feasible]
         down = sum([item.down for item in feasible])
         degraded = down > 0
-        pinned = _pinned(pin, feasible, degraded=degraded)
+        pinned = pinned_to(pin, feasible, degraded=degraded)
         reason: Reason = "session"
-        if pin is not None and pinned is not None and _stays(pinned, equals[0], read, profile, _margin(pin, settings)):
+        if (
+            pin is not None
+            and pinned is not None
+            and stays(pinned, equals[0], read, profile, margin_of(pin, settings.session_margin))
+        ):
             pick = pinned
         else:
             # Only the best was found to be worth the move, not those that are nearly as good. A conversation whose
@@ -304,76 +280,6 @@ class SmartRouter:
                 degraded=degraded,
                 preference=preference,
             )
-        self._tell(lambda observer: observer.decided(decision))
+        self._observers.decided(decision)
         if self.settings.log_prompts:
-            self._tell(lambda observer: getattr(observer, "asked", _ignore)(decision, read.ask))
-
-    def _tell(self, event: Callable[[Observer], None]) -> None:
-        for observer in self._observers:
-            try:
-                event(observer)
-            except Exception:  # noqa: BLE001, PERF203 - an observer must not cost a request
-                self.stats["observer_error"] += 1
-
-    def _difficulty(self, read: Signals, rules: Rules) -> tuple[Difficulty, bool]:
-        """How hard the request is, and whether an agent is stuck in it."""
-        difficulty = self._classify(read, rules)
-        stuck = read.repeated_calls >= STUCK_AFTER or read.tool_errors >= STUCK_AFTER
-        if not stuck:
-            return difficulty, False
-        evidence = (("stuck", STUCK_LOGITS), *difficulty.evidence)
-        return replace(difficulty, logit=difficulty.logit + STUCK_LOGITS, evidence=evidence), True
-
-    def _classify(self, read: Signals, rules: Rules) -> Difficulty:
-        if self._classifier is None or self._clock() < self._classifier_rests_until:
-            return rules.builtin.classify(read)
-        started = self._clock()
-        try:
-            difficulty = self._classifier.classify(read)
-            scoring.check_difficulty(difficulty)
-        except Exception:  # noqa: BLE001 - a plug-in's error must not cost a request
-            self.stats["classifier_error"] += 1
-            return replace(rules.builtin.classify(read), source="fallback")
-        ended = self._clock()
-        if ended - started > rules.settings.classifier_timeout_s:
-            self.stats["classifier_late"] += 1
-            self._classifier_rests_until = ended + CLASSIFIER_REST_S
-        return difficulty
-
-
-def _pinned(pin: Pin | None, feasible: Sequence[scoring.Assessed], *, degraded: bool) -> scoring.Assessed | None:
-    """The candidate that the conversation is on, unless it cannot serve or was only a stopgap."""
-    if pin is None or (pin.degraded and not degraded):
-        return None
-    return next((item for item in feasible if item.facts.name == pin.model and item.healthy), None)
-
-
-def _prefers_anew(held: Pin, stated: str | None, read: Signals) -> bool:
-    """Whether the request states another preference than the one that put the conversation on its model: then it is
-    decided as if it were the first, caches counted. Not where another model could not go on."""
-    return stated not in {None, held.preference} and not (read.in_tool_loop or read.thinking_signed)
-
-
-def _stays(pinned: scoring.Assessed, best: scoring.Assessed, read: Signals, profile: Profile, margin: float) -> bool:
-    """Whether the conversation keeps its model. Signed thinking can be read only by the model that wrote it."""
-    if read.in_tool_loop or read.thinking_signed:
-        return True
-    return scoring.worth_staying(pinned, best, margin, tie=profile.tie)
-
-
-def _further(read: Signals, held: Pin | None) -> int:
-    """How many more requests the conversation will send. Of a new one only that a long prompt rarely comes once."""
-    if read.housekeeping:
-        return 0
-    if held is None:
-        return int(read.input_tokens >= LEAST_CACHED_TOKENS)
-    return max(1, min(MOST_FURTHER, read.human_turns + read.tool_turns - 1))
-
-
-def _margin(pin: Pin, settings: Settings) -> float:
-    """How much better another model must be: more after each move, so that no conversation goes to and fro."""
-    return settings.session_margin * (1 + min(pin.switches, MOST_SWITCHES))
-
-
-def _ignore(_: Decision, __: str) -> None:
-    """What an observer does with an ask when it does not say."""
+            self._observers.asked(decision, read.ask)

@@ -21,7 +21,7 @@ ORDER = """
     model_names tables abilities model_map providers model_facts catalog pools
     tokens shape harness messages skim trajectory signals courtesies plain_text features packed_rows difficulty
     failures lacks adapting windows latency breaker fleet model_health leases health turns outage sharing
-    lack_book sessions rules scoring router reload
+    lack_book sessions rules scoring staying judging observers router reload
     attempts ledger
     members body splice headers sniff hollow replies replay guard patience exchange hedging dispatch asgi
     plugin_state litellm_registry litellm_facts litellm_pool litellm_stamp litellm_events litellm_spans
