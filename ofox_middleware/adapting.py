@@ -14,8 +14,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.lacks import PARTS
-from ofox_middleware.types import ModelFacts, Surface
+from ofox_middleware.types import Surface
 
 SAMPLING: Final = frozenset({
     "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty",

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ofox_middleware.asgi import OfoxMiddleware
+from ofox_middleware.decision import Candidate, Decision
 from ofox_middleware.errors import OfoxError
 from ofox_middleware.explain import Asked
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.types import Candidate, Decision
 
 PATH: Final = "/v1/chat/completions"
 FEWEST: Final = 10

@@ -14,12 +14,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ofox_middleware.cards import ModelCard, ModelFacts
 from ofox_middleware.model_facts import facts_of
 from ofox_middleware.model_map import ModelMap, prices_of, provider_of
 from ofox_middleware.model_names import GATEWAYS, VENDOR_PROVIDERS, canonical, keys_for, matches, without_mode
 from ofox_middleware.providers import known_providers
 from ofox_middleware.tables import SHIPPED, Tables, read_tables
-from ofox_middleware.types import ModelCard, ModelFacts
 
 
 class Catalog:

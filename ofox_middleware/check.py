@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ofox_middleware.cards import ModelCard, ModelFacts
 from ofox_middleware.model_names import matches
 from ofox_middleware.providers import nearest
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import BUILTIN_PROFILES, Settings
-from ofox_middleware.types import DOMAINS, ModelCard, ModelFacts, Profile
+from ofox_middleware.types import DOMAINS, Profile
 from ofox_middleware.variables import variable_of
 
 

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.console_access import Access
 from ofox_middleware.console_feed import SLOT_S, Feed
 from ofox_middleware.console_wire import answer, file_endpoint, not_found, read_object, refusal, refused, server_sent
@@ -26,7 +27,6 @@ from ofox_middleware.metrics import metrics_or_refusal
 from ofox_middleware.reload import Reloader
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.telemetry import Savings
-from ofox_middleware.types import ModelFacts
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ofox_middleware.cards import ModelFacts
+from ofox_middleware.decision import Decision, Outcome
 from ofox_middleware.errors import SettingsError
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.telemetry import plain
-from ofox_middleware.types import Decision, ModelFacts, Outcome
 
 SLOT_S: Final = 3.0
 SLOTS: Final = 60

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from ofox_middleware.decision import Decision, Outcome
 from ofox_middleware.decision_file import IN_MEMORY, open_file
 from ofox_middleware.redaction import redact
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.telemetry import Savings, plain, price
-from ofox_middleware.types import Decision, Outcome
 
 log: Final = logging.getLogger("ofox_middleware.decision_store")
 

@@ -13,6 +13,8 @@ from ofox_middleware import headers
 from ofox_middleware.adapting import NO_EDITS, Edits, adapt, is_adaptable, is_thought
 from ofox_middleware.attempts import DoorAttempt, current_attempt
 from ofox_middleware.body import RequestBody
+from ofox_middleware.cards import ModelFacts
+from ofox_middleware.decision import Decision, Outcome
 from ofox_middleware.exchange import Exchange, Stage
 from ofox_middleware.guard import Guard
 from ofox_middleware.hedging import Attempt, Budget, Race, hedge_after_s
@@ -22,7 +24,6 @@ from ofox_middleware.replay import Client, Line, hand_back, with_body
 from ofox_middleware.replies import CLIENT_LEFT, NoAnswer, refuse, respond
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.splice import splice
-from ofox_middleware.types import Decision, ModelFacts, Outcome
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

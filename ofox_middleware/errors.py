@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ofox_middleware.types import Candidate, Surface
+from ofox_middleware.decision import Candidate
+from ofox_middleware.types import Surface
 
 _TYPES: Final[Mapping[int, str]] = {403: "permission_error", 429: "rate_limit_error"}
 _ANTHROPIC_TYPES: Final[Mapping[int, str]] = {401: "authentication_error", 404: "not_found_error"}

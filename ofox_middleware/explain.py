@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from ofox_middleware.decision import Decision
 from ofox_middleware.errors import InvalidRequest, OfoxError, SettingsError
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.signals import surface_of
-from ofox_middleware.types import Decision
 
 _PATHS: Final[Mapping[str, str]] = {
     "messages": "/v1/chat/completions", "input": "/v1/responses", "prompt": "/v1/completions",

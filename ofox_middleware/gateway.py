@@ -25,13 +25,14 @@ from starlette.types import ASGIApp, Receive
 from ofox_middleware import hollow, sniff
 from ofox_middleware.asgi import OfoxMiddleware
 from ofox_middleware.attempts import current_attempt
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.errors import InvalidRequest, OfoxError, wire_body
 from ofox_middleware.gateway_access import ChatOnly, KeyCheck, lacks_proxy_extra
 from ofox_middleware.gateway_answers import is_preamble, plain, raise_if_error, sse, sse_error, sse_event, whole_events
 from ofox_middleware.gateway_errors import UpstreamFailed, failure_of
 from ofox_middleware.gateway_requests import forwarded
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.types import ModelFacts, Surface
+from ofox_middleware.types import Surface
 from ofox_middleware.variables import variable_of
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]", "::1")

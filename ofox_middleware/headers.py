@@ -9,7 +9,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
-from ofox_middleware.types import Decision
+from ofox_middleware.decision import Decision
 
 Headers = Iterable[tuple[bytes, bytes]]
 

@@ -11,12 +11,14 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeAlias
 
+from ofox_middleware.cards import ModelFacts
+from ofox_middleware.decision import Decision
 from ofox_middleware.exchange import Exchange, Stage
 from ofox_middleware.guard import Guard
 from ofox_middleware.health import HealthBook
 from ofox_middleware.patience import PREFILL_TOKENS_PER_S
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import Decision, ModelFacts, Preference
+from ofox_middleware.types import Preference
 
 SHARE: Final = 0.05
 MOST_SAVED: Final = 5.0

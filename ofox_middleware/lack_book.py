@@ -12,8 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from ofox_middleware.adapting import is_adaptable
+from ofox_middleware.cards import ModelFacts
+from ofox_middleware.decision import Decision
 from ofox_middleware.lacks import CONTEXT_WINDOW, OUTPUT_LIMIT, Lack, is_known
-from ofox_middleware.types import Clock, Decision, ModelFacts, Signals
+from ofox_middleware.types import Clock, Signals
 
 MOST_HELD_S: Final = 6 * 3600.0
 """What is seen again when it was to be forgotten is kept twice as long, at most this long (seconds)."""

@@ -10,7 +10,7 @@ import itertools
 import math
 from typing import Final
 
-from ofox_middleware.types import ModelFacts
+from ofox_middleware.cards import ModelFacts
 
 Prior = tuple[float, float]
 """Seconds to the first token and seconds per output token that the catalogue expects."""

@@ -17,8 +17,8 @@ from functools import partial
 from typing import Any, Final
 
 from ofox_middleware.attempts import current_attempt
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.health import HealthBook, Lease, is_failure
-from ofox_middleware.types import ModelFacts
 
 UNKNOWN_DEPTH: Final = 0
 

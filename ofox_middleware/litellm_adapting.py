@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ofox_middleware.adapting import NAMES, adapt
+from ofox_middleware.cards import ModelFacts
+from ofox_middleware.decision import Decision
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import Decision, ModelFacts, Need
+from ofox_middleware.types import Need
 
 _NOT_TO_DROP: Final[frozenset[Need]] = frozenset({
     "tools", "tool_choice", "parallel_tools", "json_schema", "logprobs", "n", "audio_output", "web_search",

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ofox_middleware import litellm_events as events
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.errors import NoPool, OfoxError
 from ofox_middleware.litellm_adapting import adapted, allow_dropping, put
 from ofox_middleware.litellm_keeper import by_keeper
@@ -31,7 +32,6 @@ from ofox_middleware.litellm_routed import (
 from ofox_middleware.litellm_stream import finished
 from ofox_middleware.litellm_tags import by_tags
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.types import ModelFacts
 
 METHODS: Final = {
     "completion": ("/v1/chat/completions", "messages"),

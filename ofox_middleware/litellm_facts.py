@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from ofox_middleware.cards import ModelCard, ModelFacts
 from ofox_middleware.catalog import Catalog
 from ofox_middleware.model_names import matches
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelCard, ModelFacts
 
 log: Final = logging.getLogger("ofox_middleware")
 

@@ -13,6 +13,7 @@ from msgspec import structs
 from ofox_middleware import litellm_events as events
 from ofox_middleware import litellm_proxy as proxy
 from ofox_middleware import litellm_spans as spans
+from ofox_middleware.decision import Decision
 from ofox_middleware.errors import InvalidRequest, OfoxError
 from ofox_middleware.ledger import Call
 from ofox_middleware.litellm_adapting import adapted, allow_dropping, put
@@ -22,7 +23,6 @@ from ofox_middleware.litellm_routed import Routed, card_params, fallback_entries
 from ofox_middleware.litellm_tags import by_tags
 from ofox_middleware.litellm_usage import OPTIONS, ask_for_usage
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.types import Decision
 
 log: Final = logging.getLogger("ofox_middleware")
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ofox_middleware import litellm_registry as registry
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.litellm_private import optional
-from ofox_middleware.types import ModelFacts
 
 
 def keeper_id(previous_response_id: object) -> str | None:

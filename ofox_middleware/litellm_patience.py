@@ -31,6 +31,7 @@ import litellm
 from ofox_middleware import litellm_events as events
 from ofox_middleware import litellm_registry as registry
 from ofox_middleware import sniff
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.guard import Countdown
 from ofox_middleware.hollow import MESSAGE, is_hollow
 from ofox_middleware.ledger import Ledger
@@ -38,7 +39,6 @@ from ofox_middleware.litellm_retries import asked_for
 from ofox_middleware.litellm_routed import Routed, current_routed
 from ofox_middleware.patience import silence_s
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.types import ModelFacts
 
 _MARK: Final = "_ofox_patience"
 _CHAT: Final = "acompletion"

@@ -24,6 +24,7 @@ from litellm.integrations.custom_logger import CustomLogger
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware import litellm_plain, plugin_state
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.errors import OfoxError
 from ofox_middleware.ledger import Call, Ledger
 from ofox_middleware.litellm_adapting import adapted, allow_dropping, put
@@ -37,7 +38,6 @@ from ofox_middleware.litellm_stamp import stamp
 from ofox_middleware.litellm_stream import Passage
 from ofox_middleware.litellm_wildcards import skip_absent_wildcards
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.types import ModelFacts
 
 log: Final = logging.getLogger("ofox_middleware")
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from ofox_middleware import litellm_facts
 from ofox_middleware import litellm_registry as registry
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelFacts
 
 MOST_KINDS: Final = 1_024
 _DEPLOYMENTS_LIMITS: Final = ("default_api_key_rpm_limit", "default_api_key_tpm_limit")

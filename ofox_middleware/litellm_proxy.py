@@ -21,13 +21,15 @@ from starlette.responses import JSONResponse, Response
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware import litellm_registry as registry
+from ofox_middleware.cards import ModelFacts
+from ofox_middleware.decision import Decision
 from ofox_middleware.errors import NotAllowed, OfoxError
 from ofox_middleware.litellm_access import Grants
 from ofox_middleware.litellm_limits import OverBudget, OverLimit, RateLimits, has_budgets, within_budget
 from ofox_middleware.litellm_memory import kind_of, may_be_limited
 from ofox_middleware.litellm_pool import Candidates
 from ofox_middleware.litellm_private import optional
-from ofox_middleware.types import Decision, ModelFacts, Surface
+from ofox_middleware.types import Surface
 
 _NAMES_MODEL: Final = re.compile(r"[?&]model=|/(?:engines|deployments)/")
 # A name may hold slashes itself.

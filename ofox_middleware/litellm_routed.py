@@ -9,12 +9,13 @@ from typing import Any, SupportsIndex
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware import litellm_spans as spans
+from ofox_middleware.cards import ModelFacts
+from ofox_middleware.decision import Decision, Outcome
 from ofox_middleware.failures import is_failure
 from ofox_middleware.health import HealthBook
 from ofox_middleware.lacks import STATUSES, Lack
 from ofox_middleware.ledger import Call
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.types import Decision, ModelFacts, Outcome
 
 current_routed: ContextVar[Routed | None] = ContextVar("ofox_current_routed", default=None)
 """The request that an attached ``litellm.Router`` is working on. Its attempts have nothing else in common that a

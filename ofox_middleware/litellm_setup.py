@@ -14,13 +14,13 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
 
 from ofox_middleware import plugin_state
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.errors import SettingsError
 from ofox_middleware.litellm_pool import Pool
 from ofox_middleware.redis_urls import redis_url
 from ofox_middleware.reload import Reloader, reloader_of
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelFacts
 from ofox_middleware.variables import variable_of
 
 if TYPE_CHECKING:

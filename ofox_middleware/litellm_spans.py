@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ofox_middleware.types import Decision
+from ofox_middleware.decision import Decision
 
 
 def decided(span: Any, decision: Decision) -> None:

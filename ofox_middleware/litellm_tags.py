@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ofox_middleware import litellm_registry as registry
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.errors import InvalidRequest
 from ofox_middleware.litellm_private import optional
-from ofox_middleware.types import ModelFacts
 
 log: Final = logging.getLogger("ofox_middleware")
 

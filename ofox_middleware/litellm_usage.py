@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from litellm.proxy import proxy_server
 
+from ofox_middleware.decision import Decision
 from ofox_middleware.litellm_private import optional
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.types import Decision
 
 log: Final = logging.getLogger("ofox_middleware")
 

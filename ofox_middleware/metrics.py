@@ -6,11 +6,11 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from ofox_middleware.decision import Decision, Outcome
 from ofox_middleware.errors import OfoxError, SettingsError
 from ofox_middleware.replies import refuse
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.telemetry import price
-from ofox_middleware.types import Decision, Outcome
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -20,10 +20,11 @@ from ofox_middleware.abilities import (
     stated_abilities,
     to_logits,
 )
+from ofox_middleware.cards import ModelCard, ModelFacts
 from ofox_middleware.model_map import FLAGS, prices_of, provider_of, supports_of, window_of
 from ofox_middleware.model_names import canonical, embedded_date
 from ofox_middleware.tables import Row, Tables
-from ofox_middleware.types import ModelCard, ModelFacts, Need
+from ofox_middleware.types import Need
 
 _MILLION: Final = 1e6
 _SUBSCRIPTIONS: Final = frozenset({"github_copilot", "chatgpt", "microsoft_365_copilot"})
@@ -39,7 +40,7 @@ _COMPARABLE_SHARES: Final = 0.16
 """Efforts next to each other, such as medium and high; nothing is next to the very top."""
 
 _UNKNOWN_TTFT_S: Final = 1.5
-"""Seconds to the first token where nobody has measured any; as in :class:`~ofox_middleware.types.ModelFacts`."""
+"""Seconds to the first token where nobody has measured any; as in :class:`~ofox_middleware.cards.ModelFacts`."""
 
 _MOST_THINKING: Final = 10_000
 """Tokens of thought that a request is taken to cost at most; measured waits hold a few outliers."""

@@ -40,7 +40,7 @@ FLAGS: Final[Mapping[str, Need]] = {
     "supports_n": "n",
     "supports_assistant_prefill": "prefill",
 }
-"""Flags of LiteLLM's map, and of a :class:`~ofox_middleware.types.ModelCard`, and the need that each answers; of two
+"""Flags of LiteLLM's map, and of a :class:`~ofox_middleware.cards.ModelCard`, and the need that each answers; of two
 flags for one need the later one counts."""
 
 _PARAMS: Final[Mapping[str, Need]] = {

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-from ofox_middleware.types import Decision, Outcome
+from ofox_middleware.decision import Decision, Outcome
 
 
 class Observer(Protocol):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ofox_middleware.cards import ModelFacts
+from ofox_middleware.decision import Decision
 from ofox_middleware.health import HealthBook
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import Decision, ModelFacts
 
 SLACK: Final = 3.0
 PEAK_SLACK: Final = 2.0

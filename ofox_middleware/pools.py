@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from ofox_middleware.cards import ModelCard, ModelFacts
 from ofox_middleware.catalog import Catalog
 from ofox_middleware.errors import NoPool, SettingsError
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelCard, ModelFacts
 
 KEPT: Final = 256
 """Callers' pools that are kept resolved; the one that was used least recently goes first."""

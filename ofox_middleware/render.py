@@ -15,10 +15,11 @@ from rich.table import Table
 
 from ofox_middleware.bench import Bench, Policy, Speed
 from ofox_middleware.check import ModelLine, Report
+from ofox_middleware.decision import Candidate, Decision
 from ofox_middleware.explain import Explained
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.tour import Row
-from ofox_middleware.types import DOMAINS, Candidate, Decision
+from ofox_middleware.types import DOMAINS
 
 Item = TypeVar("Item")
 

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ofox_middleware import scoring, shape, signals
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.catalog import Catalog
+from ofox_middleware.decision import Decision, Outcome
 from ofox_middleware.errors import NoCandidate
 from ofox_middleware.health import HealthBook
 from ofox_middleware.judging import Judge
@@ -21,15 +23,7 @@ from ofox_middleware.rules import Rules
 from ofox_middleware.sessions import SessionBook, session_key
 from ofox_middleware.settings import RoutingConfig, Settings
 from ofox_middleware.staying import further, margin_of, pinned_to, prefers_anew, stays
-from ofox_middleware.types import (
-    Classifier,
-    Clock,
-    Decision,
-    ModelFacts,
-    Outcome,
-    Reason,
-    Signals,
-)
+from ofox_middleware.types import Classifier, Clock, Reason, Signals
 
 
 class SmartRouter:

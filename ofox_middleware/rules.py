@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ofox_middleware.cards import ModelFacts
+from ofox_middleware.decision import Candidate
 from ofox_middleware.difficulty import DifficultyModel
 from ofox_middleware.errors import InvalidRoutingConfig, SettingsError
 from ofox_middleware.model_names import names_of
 from ofox_middleware.settings import RoutingConfig, Settings
-from ofox_middleware.types import Candidate, ModelFacts, Profile
+from ofox_middleware.types import Profile
 
 
 @dataclass(slots=True)

@@ -13,17 +13,9 @@ from typing import Final
 
 import msgspec
 
-from ofox_middleware.types import (
-    DOMAINS,
-    Candidate,
-    CandidateStatus,
-    Difficulty,
-    HealthView,
-    ModelFacts,
-    Need,
-    Profile,
-    Signals,
-)
+from ofox_middleware.cards import ModelFacts
+from ofox_middleware.decision import Candidate, CandidateStatus
+from ofox_middleware.types import DOMAINS, Difficulty, HealthView, Need, Profile, Signals
 
 COST_GRAIN_USD: Final = 1e-6
 """Costs are compared in steps no finer than this: a ratio to a free model would be infinite."""

@@ -14,8 +14,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.errors import InvalidRoutingConfig, SettingsError
-from ofox_middleware.types import ModelCard, Preference, Profile
+from ofox_middleware.types import Preference, Profile
 
 BUILTIN_PROFILES: dict[str, Profile] = {
     Preference.QUALITY.value: Profile(quality=1.0, tie=0.01),

@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args
 
 from ofox_middleware import signals
 from ofox_middleware.abilities import ability_from_share
-from ofox_middleware.types import DOMAINS, Classifier, Clock, ModelCard, Signals
+from ofox_middleware.cards import ModelCard
+from ofox_middleware.types import DOMAINS, Classifier, Clock, Signals
 
 ProviderState = Literal["up", "down", "slow", "limited"]
 """``up``; ``down`` (503 after half a second); ``slow`` (five times slower); ``limited`` (429 with ``Retry-After``)."""

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import yaml
 
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.catalog import Catalog
 from ofox_middleware.errors import SettingsError
-from ofox_middleware.types import ModelCard
 
 _REST: Final = """
 # What a request gets that names no preference: balanced, quality, speed, cost, or one of your own below.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ofox_middleware.types import Decision, Outcome
+from ofox_middleware.decision import Decision, Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from ofox_middleware.decision import Decision, Outcome
 from ofox_middleware.errors import OfoxError
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.types import Decision, Outcome, Surface
+from ofox_middleware.types import Surface
 
 SCOPE: Final = "ofox_middleware"
 OPERATIONS: Final[Mapping[Surface, str]] = {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ofox_middleware.adapting import DROPPABLE, NO_EDITS, THOUGHT, Edits, adapt, is_adaptable, is_thought
-from ofox_middleware.types import ModelFacts
+from ofox_middleware.cards import ModelFacts
 
 GPT, CLAUDE, OLD_CLAUDE, GROK, MISTRAL = (
     "openai/gpt-6-sol", "anthropic/claude-sonnet-5-5", "anthropic/claude-3-5-sonnet-20241022", "xai/grok-4.6",

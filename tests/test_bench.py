@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ofox_middleware.bench import KINDS, bench, speed
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.explain import Asked, read_requests
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelCard
 from tests.test_cli import ofox
 
 EASY, HARD = "What is the capital of France?", "Prove that there are infinitely many primes of the form 4k+3."

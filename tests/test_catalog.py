@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ofox_middleware.abilities import ABILITY_INTERCEPT, ABILITY_SLOPE, EFFORT_SHARE
+from ofox_middleware.cards import ModelCard, ModelFacts
 from ofox_middleware.catalog import Catalog
 from ofox_middleware.model_map import ModelMap
-from ofox_middleware.types import ModelCard, ModelFacts
 from tests.catalogue import MAP, TODAY, make
 
 

@@ -19,8 +19,10 @@ from starlette.routing import Mount, Route
 from ofox_middleware import console as console_module
 from ofox_middleware import console_feed
 from ofox_middleware.asgi import OfoxMiddleware
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.console import Console, beside, console
 from ofox_middleware.console_feed import SLOT_S, SLOTS, Feed
+from ofox_middleware.decision import Decision, Outcome
 from ofox_middleware.decision_store import DecisionStore
 from ofox_middleware.errors import SettingsError
 from ofox_middleware.reload import Reloader
@@ -28,7 +30,6 @@ from ofox_middleware.router import SmartRouter
 from ofox_middleware.server import background, listen
 from ofox_middleware.settings import Settings
 from ofox_middleware.telemetry import DecisionLog
-from ofox_middleware.types import Decision, ModelCard, Outcome
 
 TOKEN = "a-token-that-is-long-enough"
 PROMPT = "What is the heliotrope capital of France?"

@@ -15,11 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
+from ofox_middleware.cards import ModelCard
+from ofox_middleware.decision import Outcome
 from ofox_middleware.metrics import Metrics
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.server import background, listen
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelCard, Outcome
 from tests.litellm.upstream import free_port
 
 FOLDER = Path(__file__).parent.parent / "examples" / "observability"

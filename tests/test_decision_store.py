@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from ofox_middleware import decision_store
+from ofox_middleware.cards import ModelCard
+from ofox_middleware.decision import Outcome
 from ofox_middleware.decision_file import default_path
 from ofox_middleware.decision_store import DecisionStore, store_of
 from ofox_middleware.errors import SettingsError
@@ -21,7 +23,6 @@ from ofox_middleware.redaction import REMOVED, redact
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.telemetry import DecisionLog
-from ofox_middleware.types import ModelCard, Outcome
 from tests.test_telemetry import CHEAP, UNPRICED, answered, decision
 
 SECRET = "sk-proj-abcdefghijklmnop1234567890"
@@ -290,7 +291,8 @@ import os, sys
 from ofox_middleware import Settings, SmartRouter
 from ofox_middleware.decision_file import default_path
 from ofox_middleware.decision_store import DecisionStore
-from ofox_middleware.types import ModelCard, Outcome
+from ofox_middleware.cards import ModelCard
+from ofox_middleware.decision import Outcome
 card = ModelCard(name="a/b", input_cost_per_token=1e-6, output_cost_per_token=1e-6)
 router = SmartRouter(Settings(models=[card]))
 store = DecisionStore(sys.argv[1])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ofox_middleware.decision import Candidate
 from ofox_middleware.errors import InvalidRoutingConfig, NoCandidate, NotAllowed, OfoxError, wire_body
-from ofox_middleware.types import Candidate
 
 
 def test_openai_shape() -> None:

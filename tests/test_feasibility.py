@@ -7,9 +7,10 @@ from typing import Any, get_args
 
 import pytest
 
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelCard, Need
+from ofox_middleware.types import Need
 
 CHAT, TEXT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"
 SAY: dict[str, Any] = {"role": "user", "content": "Say it."}

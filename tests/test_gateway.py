@@ -22,12 +22,13 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from ofox_middleware import gateway as gateway_module
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.gateway import LOOPBACK, create_app
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.server import background, listen
 from ofox_middleware.settings import Settings
 from ofox_middleware.telemetry import DecisionLog
-from ofox_middleware.types import ModelCard, Preference
+from ofox_middleware.types import Preference
 from tests.asgi.harness import call
 from tests.litellm.upstream import WORDS, Upstream, running_upstream
 

@@ -8,13 +8,13 @@ from unittest.mock import Mock
 
 import pytest
 
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.exchange import Exchange, Stage
 from ofox_middleware.guard import Guard
 from ofox_middleware.health import HealthBook
 from ofox_middleware.hedging import MOST_SAVED, SHARE, Budget, Race, hedge_after_s
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelCard
 
 NAME = "house/model"
 

@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.console import console
+from ofox_middleware.decision import Outcome
 from ofox_middleware.decision_store import DecisionStore
 from ofox_middleware.errors import InvalidRequest
 from ofox_middleware.labelled import labelled
@@ -17,7 +19,6 @@ from ofox_middleware.router import SmartRouter
 from ofox_middleware.server import background, listen
 from ofox_middleware.settings import Settings
 from ofox_middleware.tune import tune
-from ofox_middleware.types import ModelCard, Outcome
 
 CARDS = [
     ModelCard(name="a/dear", ability=0.8, input_cost_per_token=1e-5, output_cost_per_token=1e-4),

@@ -8,12 +8,13 @@ import msgspec
 import pytest
 
 from ofox_middleware import lack_book
+from ofox_middleware.cards import ModelCard
+from ofox_middleware.decision import Decision
 from ofox_middleware.errors import NoCandidate
 from ofox_middleware.lack_book import LackBook
 from ofox_middleware.lacks import Lack
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import Decision, ModelCard
 
 
 class Clock:

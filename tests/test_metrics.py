@@ -13,11 +13,12 @@ import httpx
 import pytest
 
 from ofox_middleware import metrics as metrics_module
+from ofox_middleware.cards import ModelCard
+from ofox_middleware.decision import Decision, Outcome
 from ofox_middleware.metrics import Metrics, MetricsMissing, metrics_app
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.tracing import OPERATIONS, PROVIDERS, Tracing, TracingMissing
-from ofox_middleware.types import Decision, ModelCard, Outcome
 from tests.test_examples import serving
 
 pytest.importorskip("prometheus_client", reason="pip install prometheus-client")

@@ -14,8 +14,9 @@ from ofox_middleware.abilities import (
     ability_from_share,
     expected,
 )
+from ofox_middleware.cards import ModelCard, ModelFacts
 from ofox_middleware.catalog import Catalog
-from ofox_middleware.types import DOMAINS, ModelCard, ModelFacts
+from ofox_middleware.types import DOMAINS
 from tests.catalogue import make
 
 

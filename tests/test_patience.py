@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from ofox_middleware import patience
+from ofox_middleware.cards import ModelCard
+from ofox_middleware.decision import Decision
 from ofox_middleware.health import HealthBook
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import Decision, ModelCard
 
 NAME = "house/model"
 STREAM = {"stream": True}

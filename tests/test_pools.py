@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.catalog import Catalog
 from ofox_middleware.errors import NoPool, SettingsError
 from ofox_middleware.pools import KEPT, Pools
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelCard
 
 
 @pytest.fixture

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from ofox_middleware.cards import ModelCard
+from ofox_middleware.decision import Decision, Outcome
 from ofox_middleware.difficulty import DifficultyModel
 from ofox_middleware.errors import InvalidRoutingConfig, NoCandidate, NoPool, SettingsError
 from ofox_middleware.health import HealthBook
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import DOMAINS, Decision, Difficulty, ModelCard, Outcome, Signals
+from ofox_middleware.types import DOMAINS, Difficulty, Signals
 
 EVEN = (1 / len(DOMAINS),) * len(DOMAINS)
 

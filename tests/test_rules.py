@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.errors import InvalidRoutingConfig, SettingsError
 from ofox_middleware.rules import Rules
 from ofox_middleware.settings import RoutingConfig, Settings
-from ofox_middleware.types import DOMAINS, ModelFacts, Profile
+from ofox_middleware.types import DOMAINS, Profile
 
 POOL = [ModelFacts(name, name, name.partition("/")[0]) for name in ("a/large", "a/small", "b/large")]
 

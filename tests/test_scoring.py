@@ -10,9 +10,10 @@ import pytest
 from msgspec.structs import replace as but
 
 from ofox_middleware import scoring
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.scoring import Assessed, Terms
 from ofox_middleware.settings import BUILTIN_PROFILES
-from ofox_middleware.types import DOMAINS, Difficulty, HealthView, ModelFacts, Need, Profile, Signals
+from ofox_middleware.types import DOMAINS, Difficulty, HealthView, Need, Profile, Signals
 
 MIDDLING = Difficulty(0.5, 0.0, (1 / len(DOMAINS),) * len(DOMAINS))
 WELL = HealthView("closed", ttft_s=1.0, s_per_token=0.01, in_flight=0, limit=20, availability=1.0)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.errors import InvalidRoutingConfig, SettingsError
 from ofox_middleware.settings import BUILTIN_PROFILES, DEFAULT_ROUTING, RoutingConfig, Settings
-from ofox_middleware.types import ModelCard, Preference, Profile
+from ofox_middleware.types import Preference, Profile
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.simulated import POOL, RETRY_AFTER_S, SLOW_FACTOR, SimulatedFailure, SimulatedModel, Simulation
-from ofox_middleware.types import DOMAINS, Difficulty, ModelCard, Signals
+from ofox_middleware.types import DOMAINS, Difficulty, Signals
 
 ASK: list[dict[str, Any]] = [{"role": "user", "content": "What is the capital of France?"}]
 IMAGE: list[dict[str, Any]] = [

@@ -16,10 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.site import Site
-from ofox_middleware.types import ModelCard
 from tests.litellm.upstream import Upstream, running_upstream
 from tests.test_console import Client
 

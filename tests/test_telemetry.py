@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from ofox_middleware.cards import ModelFacts
+from ofox_middleware.decision import Candidate, Decision, Outcome
 from ofox_middleware.telemetry import DecisionLog
-from ofox_middleware.types import DOMAINS, Candidate, Decision, Difficulty, ModelFacts, Outcome
+from ofox_middleware.types import DOMAINS, Difficulty
 
 STRONG = ModelFacts("north/titan", "north/titan", "north", input_usd=1e-5, output_usd=1e-4)
 MIDDLE = ModelFacts("river/oracle", "river/oracle", "river", input_usd=2e-6, output_usd=1e-5)

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from benchmarks.quality import labels
 from benchmarks.quality.data import Row, train_rows
 from benchmarks.quality.metrics import Floats
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.tune import tune
-from ofox_middleware.types import ModelCard
 
 LABELLED = 500
 MEASURED = 1500

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ofox_middleware.types import ModelFacts
+from ofox_middleware.cards import ModelFacts
 
 TTL_S: Final = 300.0
 MINIMUM: Final = {"openai": 1024, "anthropic": 1024, "gemini": 2048, "groq": 128, "xai": 128, "deepseek": 64,

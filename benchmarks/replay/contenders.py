@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.replay.transcripts import Transcript
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.errors import NoCandidate
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelFacts, Profile
+from ofox_middleware.types import Profile
 
 Picks = list[str | None]
 Contender = Callable[[Transcript], Picks]

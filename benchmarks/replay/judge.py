@@ -14,9 +14,10 @@ from benchmarks.replay.caching import Caches
 from benchmarks.replay.contenders import Picks, mean_ability
 from benchmarks.replay.transcripts import Transcript, Turn, segments
 from ofox_middleware import signals
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.difficulty import DifficultyModel
 from ofox_middleware.tokens import estimate
-from ofox_middleware.types import Difficulty, ModelFacts, Signals
+from ofox_middleware.types import Difficulty, Signals
 
 INPUTS = frozenset(("image", "audio", "video", "file"))
 """Of these a model of which nobody says so has none: the pools' models without eyes are not stated to be blind."""

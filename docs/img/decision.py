@@ -6,8 +6,8 @@ import html
 from pathlib import Path
 
 from ofox_middleware import Settings, SmartRouter
+from ofox_middleware.decision import Candidate, Decision
 from ofox_middleware.simulated import POOL
-from ofox_middleware.types import Candidate, Decision
 
 ASK = "Prove from the diagram that the two triangles are similar, and find the area of the shaded region."
 WIDTH, ROW, TOP = 980, 40, 208

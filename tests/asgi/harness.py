@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ofox_middleware.asgi import OfoxMiddleware
+from ofox_middleware.cards import ModelCard
+from ofox_middleware.decision import Outcome
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelCard, Outcome
 
 BEST, NEXT, LAST = "one/best", "two/next", "three/last"
 CHAT = "/v1/chat/completions"

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from ofox_middleware.asgi import OfoxMiddleware
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.types import ModelCard
 from tests.asgi.harness import (
     ASK,
     BEST,

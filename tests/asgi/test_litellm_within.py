@@ -15,7 +15,7 @@ SCRIPT = """
 import asyncio, json
 import litellm
 from ofox_middleware.attempts import current_attempt
-from ofox_middleware.types import ModelCard
+from ofox_middleware.cards import ModelCard
 from tests.asgi.harness import Outcomes, answer, call, middleware
 
 BEST, NEXT = "openai/gpt-4o", "openai/gpt-4o-mini"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ofox_middleware.attempts import current_attempt
-from ofox_middleware.types import ModelCard
+from ofox_middleware.cards import ModelCard
 from tests.asgi.harness import (
     ASK,
     BEST,

@@ -11,13 +11,13 @@ import httpx
 import litellm
 import pytest
 
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.console import console
 from ofox_middleware.demo import Demo
 from ofox_middleware.reload import Reloader
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.server import background, listen
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelCard
 from tests.browser.chromium import PATIENCE_MS, browsing, expect, missing
 
 # LiteLLM's own types make pydantic warn when it builds them; nothing of ours is silenced.

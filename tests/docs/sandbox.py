@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 
 from ofox_middleware import Settings, SmartRouter
+from ofox_middleware.decision import Outcome
 from ofox_middleware.decision_store import DecisionStore
-from ofox_middleware.types import Outcome
 from tests.docs.markdown import ROOT
 
 BIN = Path(sys.executable).parent

@@ -18,8 +18,9 @@ import pytest
 import yaml
 
 from ofox_middleware import Settings, cli
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.settings import BUILTIN_PROFILES, RoutingConfig
-from ofox_middleware.types import DOMAINS, ModelCard, Profile, Reason
+from ofox_middleware.types import DOMAINS, Profile, Reason
 from tests.docs.markdown import PAGES, ROOT, anchors, blocks, commands, inline, links, table
 from tests.docs.sandbox import LITELLM, Sandbox
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ofox_middleware import body as bodies
 from ofox_middleware import sniff
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.difficulty import DifficultyModel
 from ofox_middleware.errors import InvalidRequest, OfoxError, wire_body
 from ofox_middleware.headers import for_body, read_head, stamped
@@ -18,7 +19,6 @@ from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.signals import read
 from ofox_middleware.splice import splice
-from ofox_middleware.types import ModelCard
 from tests.fuzz.tape import Tape
 from tests.properties.test_body_properties import pairs_of
 from tests.properties.test_signals_properties import SURFACES, check

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.catalog import Catalog
 from ofox_middleware.litellm_facts import Group, groups, pool
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelFacts
 
 CATALOG = Catalog.load()
 

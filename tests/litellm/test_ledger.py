@@ -8,9 +8,9 @@ import gc
 import json
 
 from ofox_middleware.attempts import DoorAttempt, current_attempt
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.health import HealthBook
 from ofox_middleware.ledger import Call, Ledger
-from ofox_middleware.types import ModelFacts
 
 A = ModelFacts("a", "a", "p")
 B = ModelFacts("b", "b", "p")

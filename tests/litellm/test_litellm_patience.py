@@ -13,12 +13,12 @@ import litellm
 import pytest
 from litellm.types.utils import Delta, ModelResponseStream, StreamingChoices
 
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.health import HealthBook
 from ofox_middleware.litellm_patience import fit_timeouts, says_nothing
 from ofox_middleware.litellm_plugin import attach
 from ofox_middleware.litellm_routed import Hops, leaves_to_us
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.types import ModelFacts
 from tests.litellm.conftest import MODELS, chat, routing
 from tests.litellm.proxy import Proxy, deployment
 from tests.litellm.test_sdk import ASK, COST, TEXT, brain, counts, router, run

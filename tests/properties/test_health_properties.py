@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.failures import HINT_CAP_S, is_failure, retry_after_s
 from ofox_middleware.fleet import FleetView, Report, weigh
 from ofox_middleware.health import HealthBook, Lease
@@ -23,7 +24,6 @@ from ofox_middleware.patience import LEAST_S, first_byte_s
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.sharing import Envelope, _read
-from ofox_middleware.types import ModelCard
 from ofox_middleware.windows import BUCKET_S, BUCKETS, Window
 from tests.health_tools import S_PER_TOKEN, TTFT_S, HandClock, a_book, look
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ofox_middleware import scoring
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.scoring import Assessed, Terms
 from ofox_middleware.settings import BUILTIN_PROFILES
-from ofox_middleware.types import DOMAINS, Difficulty, HealthView, ModelFacts, Signals
+from ofox_middleware.types import DOMAINS, Difficulty, HealthView, Signals
 
 abilities = st.floats(-6, 6)
 prices = st.floats(0, 1e-3)

@@ -11,10 +11,11 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.console import API, Console, console
+from ofox_middleware.decision import Outcome
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelCard, Outcome
 from tests.asgi.server import serving
 
 with warnings.catch_warnings():

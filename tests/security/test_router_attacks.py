@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.difficulty import DifficultyModel
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.types import ModelCard, Signals
+from ofox_middleware.types import Signals
 
 MODEL = DifficultyModel.load()
 CUTS = (-2.5, -0.5, 1.5)  # between simple, medium, complex and reasoning, on the scale that the weights are fitted to
