@@ -187,10 +187,11 @@ class OfoxMiddleware:
 
 
 def _with_console(app: ASGIApp, path: str, router: SmartRouter, reloader: Reloader | None) -> ASGIApp:
+    from ofox_middleware.beside import beside  # noqa: PLC0415 - loads Starlette
+
     # By name: the house's order puts the console below this door, and who wants none does not load it.
     consoles = importlib.import_module("ofox_middleware.console")
-    beside: ASGIApp = consoles.beside(app, path, consoles.for_settings(router, reloader=reloader))
-    return beside
+    return beside(app, path, consoles.for_settings(router, reloader=reloader))
 
 
 def _sharing(router: SmartRouter) -> HealthSharing | None:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import anyio
 import msgspec
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from ofox_middleware.cards import ModelFacts
 from ofox_middleware.console_access import Access
 from ofox_middleware.console_feed import SLOT_S, Feed
-from ofox_middleware.console_wire import answer, file_endpoint, not_found, read_object, refusal, refused, server_sent
+from ofox_middleware.console_live import MOST_STREAMS, Live
+from ofox_middleware.console_wire import answer, file_endpoint, not_found, read_object, refusal, refused
 from ofox_middleware.decision_store import DecisionStore, store_of
 from ofox_middleware.errors import OfoxError
 from ofox_middleware.metrics import metrics_or_refusal
@@ -40,13 +39,6 @@ _TYPES: Final = {
 API: Final = (Path(__file__).parent / "data" / "console.openapi.json").read_bytes()
 """The API's description, as OpenAPI; served beside it."""
 
-STATUS_S: Final = 1.0
-TICK_S: Final = 0.25
-STREAM_S: Final = 15.0
-"""A stream ends after this and the page asks for the next one, for servers that are told to stop wait for streams."""
-MOST_STREAMS: Final = 20
-MOST_PER_TICK: Final = 40
-"""Events sent at once. A page that is told of thousands a second shows nothing; the newest are enough."""
 MOST_LISTED: Final = 500
 MOST_PROFILES: Final = 12
 
@@ -137,10 +129,7 @@ class Console:
         self._demo = demo
         self._pool = pool
         self._feed = Feed(router, pool=pool)
-        self._streams = 0
-        self._stopped = False
-        self._status_at = -math.inf
-        self._status: dict[str, Any] = {}
+        self._live = Live(router, self._feed, log.savings, reloader)
         router.subscribe(self._feed)
         files = {path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in sorted(PAGE.iterdir())}
         routes = [
@@ -165,14 +154,14 @@ class Console:
 
     def stop(self) -> None:
         """End the event streams, for a server that is about to stop."""
-        self._stopped = True
+        self._live.stop()
 
     # Reads -----------------------------------------------------------------------------------------------------------
 
     async def _get_status(self, _: Request) -> Response:
         count = self._feed.count
         recent = await run_sync(lambda: [entry.to_dict() for entry in self.log.recent(100)])
-        status = await self._now()
+        status = await self._live.status()
         return answer({
             **status,
             "history": self._feed.history(),
@@ -206,60 +195,13 @@ class Console:
         return StreamingResponse(lines, media_type="application/jsonl", headers=named)
 
     async def _get_events(self, request: Request) -> Response:
-        if self._streams >= MOST_STREAMS:
+        if self._live.streams >= MOST_STREAMS:
             raise refusal(503, "too_many_streams", "too many pages watch already; close one.")
         asked = request.query_params.get("after", "")
         after = int(asked) if asked.isascii() and asked.isdigit() else self._feed.count
         return StreamingResponse(
-            self._events(after), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+            self._live.events(after), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
         )
-
-    async def _events(self, after: int) -> AsyncIterator[bytes]:
-        self._streams += 1
-        try:
-            ends = time.monotonic() + STREAM_S
-            next_status, slot = -math.inf, -1
-            while not self._stopped:
-                events, missed = self._feed.since(after, MOST_PER_TICK)
-                for event in events:
-                    yield server_sent(event.kind, event.to_dict())
-                    after = event.number
-                now = time.monotonic()
-                if now >= next_status:
-                    next_status = now + STATUS_S
-                    status = {**await self._now(), "missed": missed}
-                    if slot != self._feed.slot_now:
-                        slot = self._feed.slot_now
-                        status["history"] = self._feed.history()
-                    yield server_sent("status", status)
-                if now >= ends:
-                    return
-                await anyio.sleep(TICK_S)
-        finally:
-            self._streams -= 1
-
-    async def _now(self) -> dict[str, Any]:
-        """What changes from second to second; one snapshot serves all pages."""
-        now = time.monotonic()
-        if now - self._status_at < STATUS_S / 2:
-            return self._status
-        savings = await run_sync(self.log.savings)
-        models = self._feed.models()
-        down = sum(row["state"] != "closed" for row in models if row["in_pool"])
-        in_pool = sum(row["in_pool"] for row in models)
-        last = None if self._reloader is None else self._reloader.last
-        self._status = {
-            "boot": self._feed.boot,
-            "now": round(time.time(), 3),
-            "models": models,
-            "panic": in_pool > 0 and 2 * down >= in_pool,
-            "workers": self._router.health.workers(),
-            "totals": self._feed.totals.to_dict(),
-            "savings": savings.to_dict(),
-            "reload": {"can": self._reloader is not None, "last": None if last is None else last.to_dict()},
-        }
-        self._status_at = now
-        return self._status
 
     def _settings(self) -> dict[str, Any]:
         """What the page needs of the settings. Never the cards, whose parameters may hold keys."""
@@ -322,7 +264,7 @@ class Console:
         if self._reloader is None:
             raise not_found("this console was given no configuration to reload.")
         result = await run_sync(self._reloader.reload)
-        self._status_at = -math.inf
+        self._live.renew()
         if not result.ok:
             raise refusal(409, "invalid_settings", f"refused, the old configuration stays in force: {result.error}")
         return answer(result.to_dict())
@@ -331,29 +273,6 @@ class Console:
 def _preferring(body: Mapping[str, Any], preference: str) -> dict[str, Any]:
     config = body.get("model_routing_config") or {}
     return {**body, "model_routing_config": {**config, "preference": preference}}
-
-
-def beside(app: ASGIApp, path: str, served: ASGIApp) -> ASGIApp:
-    """``app``, with ``served`` under ``path`` and outside of whatever ``app`` asks of its callers."""
-
-    async def either(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await app(scope, receive, send)
-            return
-        within = scope["path"][len(scope.get("root_path", "")) :] if _is_rooted(scope) else scope["path"]
-        if within == path:
-            await RedirectResponse(f"{scope.get('root_path', '')}{path}/")(scope, receive, send)
-        elif within.startswith(f"{path}/"):
-            await served({**scope, "root_path": scope.get("root_path", "") + path}, receive, send)
-        else:
-            await app(scope, receive, send)
-
-    return either
-
-
-def _is_rooted(scope: Scope) -> bool:
-    root: str = scope.get("root_path", "")
-    return bool(root) and scope["path"].startswith(f"{root}/")
 
 
 def _lines(entries: Sequence[Entry]) -> Iterator[str]:

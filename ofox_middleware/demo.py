@@ -17,7 +17,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ofox_middleware.console import beside, console
+from ofox_middleware.beside import beside
+from ofox_middleware.console import console
 from ofox_middleware.decision_store import DecisionStore
 from ofox_middleware.difficulty import DifficultyModel
 from ofox_middleware.gateway import LOOPBACK, create_app, load_litellm

@@ -11,7 +11,9 @@ from typing import Final
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ofox_middleware import console as consoles
+from ofox_middleware.beside import beside
+from ofox_middleware.console import Console
+from ofox_middleware.console import console as console_of
 from ofox_middleware.console_access import SHORTEST_TOKEN
 from ofox_middleware.decision_file import default_path
 from ofox_middleware.decision_store import DecisionStore
@@ -64,10 +66,10 @@ class Site:
         app = create_app(
             router, routes=[Route(METRICS_PATH, metrics_or_refusal(router))], api_key=key, trusted_hosts=hosts
         )
-        self._console: consoles.Console | None = None
+        self._console: Console | None = None
         if console and (key is None or len(key) >= SHORTEST_TOKEN):
-            self._console = consoles.console(router, log=self.store, token=key, reloader=self._reloader)
-            app = consoles.beside(app, CONSOLE_PATH, self._console)
+            self._console = console_of(router, log=self.store, token=key, reloader=self._reloader)
+            app = beside(app, CONSOLE_PATH, self._console)
         self.app: ASGIApp = app
 
     @contextlib.contextmanager

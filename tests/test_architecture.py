@@ -23,7 +23,7 @@ ORDER = """
     failures lacks adapting windows latency breaker fleet model_health leases health turns outage sharing
     lack_book sessions rules scoring staying judging observers router reload
     attempts ledger
-    members body splice headers sniff hollow replies replay guard patience exchange hedging dispatch asgi
+    members body splice headers sniff hollow replies replay guard patience exchange hedging dispatch beside asgi
     plugin_state litellm_registry litellm_facts litellm_pool litellm_stamp litellm_events litellm_spans
     litellm_adapting litellm_routed
     litellm_retries litellm_patience litellm_wildcards litellm_stream litellm_private litellm_keeper litellm_tags
@@ -31,7 +31,7 @@ ORDER = """
     litellm_access litellm_limits
     litellm_proxy litellm_hook litellm_plain litellm_attach litellm_setup litellm_plugin
     telemetry redaction decision_file decision_store metrics tracing console_access console_feed
-    console_wire console
+    console_wire console_live console
     gateway_access gateway_requests gateway_errors gateway_answers gateway simulated demo tour
     regress tune_fit tune_quality tune labelled
     server explain bench check render progress site starter completion commands cli

@@ -1,85 +1,28 @@
-"""The console's API: who may see it, what it says, and that it keeps prompts and keys to itself."""
+"""The console's API: what it says, and that it keeps prompts and keys to itself."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from ofox_middleware import console as console_module
-from ofox_middleware import console_feed
 from ofox_middleware.asgi import OfoxMiddleware
 from ofox_middleware.cards import ModelCard
-from ofox_middleware.console import Console, beside, console
-from ofox_middleware.console_feed import SLOT_S, SLOTS, Feed
-from ofox_middleware.decision import Decision, Outcome
+from ofox_middleware.console import Console, console, for_settings
 from ofox_middleware.decision_store import DecisionStore
 from ofox_middleware.errors import SettingsError
 from ofox_middleware.reload import Reloader
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.server import background, listen
 from ofox_middleware.settings import Settings
 from ofox_middleware.telemetry import DecisionLog
-
-TOKEN = "a-token-that-is-long-enough"
-PROMPT = "What is the heliotrope capital of France?"
-ASK = {"messages": [{"role": "user", "content": PROMPT}]}
-CARDS = [
-    ModelCard(
-        name="a/strong", ability=0.9, input_cost_per_token=1e-5, output_cost_per_token=1e-4, supports_vision=True,
-        params={"api_key": "sk-operators-own"},
-    ),
-    ModelCard(
-        name="b/weak", ability=0.4, input_cost_per_token=1e-7, output_cost_per_token=1e-6, supports_vision=False
-    ),
-]  # fmt: skip
-
-
-class Client:
-    """Asks an ASGI app in this process, as a client at an address."""
-
-    def __init__(self, app: Any, *, client: str | None = "127.0.0.1", host: str = "127.0.0.1:4100") -> None:
-        self._app = app
-        self._client = client
-        self._host = host
-
-    def ask(self, method: str, path: str, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            await self._app({**scope, "client": (self._client, 5) if self._client else None}, receive, send)
-
-        async def main() -> httpx.Response:
-            transport = httpx.ASGITransport(app=app)
-            async with httpx.AsyncClient(transport=transport, base_url=f"http://{self._host}") as client:
-                return await client.request(method, path, headers=headers, **more)
-
-        return asyncio.run(main())
-
-    def get(self, path: str, **headers: str) -> httpx.Response:
-        return self.ask("GET", path, headers)
-
-    def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
-        return self.ask("POST", path, headers, json=body)
-
-
-def new_router(**more: Any) -> SmartRouter:
-    return SmartRouter(Settings(models=CARDS, seed=1, **more))
-
-
-def ended(decision: Decision, **more: Any) -> Outcome:
-    told: dict[str, Any] = {
-        "model": decision.model, "ok": True, "status": 200, "attempts": (decision.model,), "ttft_s": 0.2, "total_s": 1.0
-    }  # fmt: skip
-    return Outcome(decision, **{**told, **more})
+from tests.console_tools import ASK, PROMPT, TOKEN, Client, ended, new_router
 
 
 @pytest.fixture
@@ -97,114 +40,7 @@ def client(page: Console) -> Client:
     return Client(page)
 
 
-# Who may see it ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("address", "host"),
-    [
-        ("127.0.0.1", "127.0.0.1:4100"), ("127.0.0.1", "localhost"), ("::1", "[::1]:4100"),
-        ("127.8.8.8", "LOCALHOST:1"), ("::ffff:127.0.0.1", "127.0.0.1"),
-    ],
-)  # fmt: skip
-def test_this_machine_is_answered(router: SmartRouter, address: str, host: str) -> None:
-    """A loopback client that names a loopback host gets the page and the data."""
-    client = Client(console(router), client=address, host=host)
-    assert client.get("/").status_code == client.get("/api/status").status_code == 200
-
-
-@pytest.mark.parametrize("path", ["/", "/main.js", "/api/status", "/api/events", "/api/decisions", "/nothing"])
-@pytest.mark.parametrize(
-    ("address", "headers"),
-    [
-        ("192.168.1.7", {}),
-        ("8.8.8.8", {}),
-        (None, {}),
-        ("testclient", {}),
-        ("127.0.0.1", {"host": "evil.example"}),
-        ("127.0.0.1", {"host": "127.0.0.1.evil.example"}),
-        ("127.0.0.1", {"host": "localhost.evil.example:80"}),
-        ("127.0.0.1", {"host": "[::2]"}),
-        ("127.0.0.1", {"host": ""}),
-        ("127.0.0.1", {"x-forwarded-for": "8.8.8.8"}),
-        ("127.0.0.1", {"forwarded": "for=8.8.8.8"}),
-        ("127.0.0.1", {"x-real-ip": "8.8.8.8"}),
-    ],
-)
-def test_without_a_token_nobody_else_is(
-    router: SmartRouter, path: str, address: str | None, headers: dict[str, str]
-) -> None:
-    """Other machines, other host names (DNS rebinding) and proxies get nothing, not even the page."""
-    answer = Client(console(router), client=address).get(path, **headers)
-    assert answer.status_code == 403 and answer.json()["error"]["code"] == "console_is_local"
-
-
-def test_with_a_token_everybody_who_knows_it_is_answered(router: SmartRouter) -> None:
-    """The token opens the data from anywhere; without it there is only the page, which holds none."""
-    far = Client(console(router, token=TOKEN), client="8.8.8.8", host="ofox.example")
-    assert far.get("/api/status", authorization=f"Bearer {TOKEN}").status_code == 200
-    assert far.get("/").status_code == 200
-    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {TOKEN}"}):
-        answer = far.get("/api/status", **headers)
-        assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
-
-
-def test_with_a_token_this_machine_needs_it_too(router: SmartRouter) -> None:
-    """A token is asked for from loopback as well, for a proxy on this machine may speak for the world."""
-    assert Client(console(router, token=TOKEN)).get("/api/status").status_code == 401
-
-
-def test_a_token_that_can_be_guessed_is_refused(router: SmartRouter) -> None:
-    """A short token is a mistake at the start, not an open door later."""
-    with pytest.raises(ValueError, match="at least 16"):
-        console(router, token="short")
-    with pytest.raises(SettingsError, match="console_token"):
-        Settings(console_token="short")
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"content-type": "text/plain"}, 415),
-        ({"content-type": "application/x-www-form-urlencoded"}, 415),
-        ({"origin": "http://evil.example"}, 403),
-        ({"origin": "null"}, 403),
-        ({"origin": "http://127.0.0.1:9999"}, 403),
-        ({"origin": "http://127.0.0.1:4100"}, 200),
-    ],
-)
-def test_no_other_page_can_post(client: Client, headers: dict[str, str], status: int) -> None:
-    """A page of another origin, also on this machine, cannot make a browser change anything here."""
-    assert client.post("/api/explain", {"request": ASK}, **headers).status_code == status
-
-
-def test_every_answer_is_locked_down(client: Client) -> None:
-    """Page, data and refusals forbid framing, foreign content, sniffing and caching."""
-    for path in ("/", "/api/status", "/nothing"):
-        headers = client.get(path).headers
-        policy = headers["content-security-policy"]
-        assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
-        assert headers["x-content-type-options"] == "nosniff" and headers["cache-control"] == "no-store"
-        assert headers["referrer-policy"] == "no-referrer" and headers["x-frame-options"] == "DENY"
-
-
-def test_paths_cannot_leave_the_page(client: Client) -> None:
-    """Only the page's own files are there; nothing is looked up on the disk."""
-    for path in ("/../console.py", "/..%2fconsole.py", "/%2e%2e/console.py", "/index.html", "/__init__.py"):
-        assert client.get(path).status_code == 404
-
-
-def test_the_page_asks_for_nothing_from_elsewhere() -> None:
-    """No file of the page names another host, evaluates text, or writes markup from data."""
-    for path in console_module.PAGE.iterdir():
-        text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
-        assert "://" not in text, path
-        assert not any(word in text for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "style=")), (
-            path
-        )
-
-
-# What it says ------------------------------------------------------------------------------------------------------
+# What it says ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_page_and_its_files_are_served(client: Client) -> None:
@@ -251,7 +87,7 @@ def test_metrics_without_their_library_say_what_to_install(
 ) -> None:
     """A door's console answers ``metrics`` with a 501 that names the extra, to those who may see the console."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    made = console_module.for_settings(router)
+    made = for_settings(router)
     answer = Client(made).get("/metrics")
     assert answer.status_code == 501 and answer.json()["error"]["code"] == "metrics_missing"
     assert "pip install 'ofox-middleware[metrics]'" in answer.json()["error"]["message"]
@@ -306,7 +142,7 @@ def test_the_export_is_json_lines(kind: type[Any], router: SmartRouter) -> None:
     assert "decisions.jsonl" in answer.headers["content-disposition"]
 
 
-# Dry runs ----------------------------------------------------------------------------------------------------------
+# Dry runs -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_dry_run_explains_every_preference(client: Client) -> None:
@@ -369,7 +205,7 @@ def test_odd_bodies_are_refused(client: Client, content: bytes, status: int) -> 
     assert client.ask("POST", "/api/explain", headers, content=content).status_code == status
 
 
-# Feedback and reload -----------------------------------------------------------------------------------------------
+# Feedback and reload --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [DecisionStore, DecisionLog])
@@ -414,118 +250,7 @@ def test_without_a_reloader_there_is_nothing_to_reload(client: Client) -> None:
     assert client.get("/api/status").json()["reload"] == {"can": False, "last": None}
 
 
-# The stream --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def url(page: Console) -> Iterator[str]:
-    """The console on a real socket, for streams."""
-    listener = listen("127.0.0.1", 0)
-    with background(page, listener, stopping=page.stop):
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
-def events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
-    kind = ""
-    for line in lines:
-        if line.startswith("event: "):
-            kind = line.removeprefix("event: ")
-        elif line.startswith("data: "):
-            yield kind, json.loads(line.removeprefix("data: "))
-
-
-def test_the_stream_tells_decisions_outcomes_and_status(router: SmartRouter, url: str) -> None:
-    """What happens after the page was opened arrives in order, with the status beside it."""
-    with httpx.Client(trust_env=False, timeout=20) as http, http.stream("GET", f"{url}/api/events") as answer:
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        heard = events(answer.iter_lines())
-        kind, status = next(heard)
-        assert kind == "status" and len(status["history"]) == 0 and status["missed"] == 0
-        made = router.decide(ASK)
-        router.report(ended(made))
-        told = [(kind, data) for kind, data in (next(heard) for _ in range(4)) if kind != "status"][:2]
-        assert [kind for kind, _ in told] == ["decision", "outcome"]
-        assert told[0][1]["id"] == told[1][1]["id"] == made.id and told[1][1]["outcome"]["ok"]
-        assert told[1][1]["number"] == 2
-
-
-def test_a_stream_goes_on_where_the_last_one_ended(
-    router: SmartRouter, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A stream ends by itself, and the next one brings what came in between."""
-    monkeypatch.setattr(console_module, "STREAM_S", 0.0)
-    first, second = router.decide(ASK), router.decide(ASK)
-    with httpx.Client(trust_env=False, timeout=20) as http:
-        told = [data for kind, data in events(iter(http.get(f"{url}/api/events?after=1").text.splitlines()))]
-        assert [data["id"] for data in told if "id" in data] == [second.id] != [first.id]
-
-
-def test_a_flood_is_thinned_and_counted(router: SmartRouter, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more events than a page can show it gets the newest, and how many it missed."""
-    monkeypatch.setattr(console_module, "STREAM_S", 0.0)
-    monkeypatch.setattr(console_module, "MOST_PER_TICK", 2)
-    made = [router.decide(ASK).id for _ in range(5)]
-    with httpx.Client(trust_env=False, timeout=20) as http:
-        told = dict_of(http.get(f"{url}/api/events?after=0").text)
-    assert told["ids"] == made[3:] and told["missed"] == 3
-
-
-def dict_of(text: str) -> dict[str, Any]:
-    told = list(events(iter(text.splitlines())))
-    return {"ids": [data["id"] for kind, data in told if kind == "decision"], "missed": told[-1][1]["missed"]}
-
-
-def test_streams_are_bounded(page: Console, client: Client) -> None:
-    """Pages that nobody closes cannot take all connections."""
-    page._streams = console_module.MOST_STREAMS
-    assert client.get("/api/events").json()["error"]["code"] == "too_many_streams"
-
-
-def test_streams_end_when_the_server_stops(page: Console, client: Client) -> None:
-    """A console that was told to stop ends its streams at once, so that a server need not wait for open pages."""
-    page.stop()
-    assert client.get("/api/events").text == ""
-    assert page._streams == 0
-
-
-# The feed ----------------------------------------------------------------------------------------------------------
-
-
-class Hands:
-    """A clock that is moved by hand."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_history_is_by_slot_and_forgets(router: SmartRouter) -> None:
-    """Attempts fall into slots of three seconds; what is older than the window is not shown."""
-    clock = Hands()
-    feed = Feed(router, clock=clock, wall=clock)
-    decision = router.decide(ASK)
-    feed.ended(ended(decision, model="b/weak", attempts=("a/strong", "b/weak")))
-    clock.now = SLOT_S
-    feed.ended(ended(decision, model="b/weak", attempts=("b/weak",)))
-    weak, strong = feed.history()["b/weak"], feed.history()["a/strong"]
-    assert weak["answered"][-2:] == [1, 1] and strong["failed"][-2:] == [1, 0]
-    assert weak["ttft_s"][-1] > 0 and weak["tokens_per_s"][-3] is None
-    clock.now = SLOT_S * SLOTS
-    assert sum(feed.history()["b/weak"]["answered"]) == 1
-    assert sum(feed.history()["a/strong"]["failed"]) == 0
-
-
-def test_invented_models_do_not_grow_the_feed(router: SmartRouter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """History is kept for a bounded number of models, the last ones used."""
-    monkeypatch.setattr(console_feed, "MOST_MODELS", 3)
-    feed, decision = Feed(router), router.decide(ASK)
-    for number in range(10):
-        feed.ended(ended(decision, model=f"m/{number}", attempts=(f"m/{number}",)))
-    assert list(feed.history()) == ["m/7", "m/8", "m/9"]
-
-
-# Where it is served ------------------------------------------------------------------------------------------------
+# Where it is served ---------------------------------------------------------------------------------------------------
 
 
 async def plain(request: Request) -> JSONResponse:
@@ -577,16 +302,3 @@ def test_it_can_be_mounted_in_any_app(router: SmartRouter) -> None:
     """``app.mount("/ofox", console(router))`` works as it says."""
     client = Client(Starlette(routes=[Mount("/ofox", console(router))]))
     assert client.get("/ofox/api/status").status_code == 200 and "Ofox console" in client.get("/ofox/").text
-
-
-def test_beside_passes_other_scopes_on(router: SmartRouter) -> None:
-    """The app's lifespan and web sockets are its own."""
-    seen = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen.append(scope["type"])
-
-    served = beside(app, "/ofox", console(router))
-    for kind in ("lifespan", "websocket"):
-        asyncio.run(served({"type": kind, "path": "/ofox/"}, None, None))  # type: ignore[arg-type]
-    assert seen == ["lifespan", "websocket"]

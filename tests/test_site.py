@@ -20,8 +20,8 @@ from ofox_middleware.cards import ModelCard
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.site import Site
+from tests.console_tools import Client
 from tests.litellm.upstream import Upstream, running_upstream
-from tests.test_console import Client
 
 # LiteLLM's own types make pydantic warn when it builds them; nothing of ours is silenced.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydantic._internal._generate_schema")
