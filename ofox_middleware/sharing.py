@@ -24,12 +24,13 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import Annotated, Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from aiocache.serializers import NullSerializer
 
-from ofox_middleware.health import HealthBook, Report
+from ofox_middleware.envelope import Envelope, read_envelope
+from ofox_middleware.health import HealthBook
 from ofox_middleware.outage import Outage
 from ofox_middleware.redis_urls import check_redis_url
 from ofox_middleware.turns import Turns
@@ -57,20 +58,9 @@ FUTURE_S: Final = 2.0
 
 PLACES: Final = 64
 READ_AT_ONCE: Final = 16
-MOST_BYTES: Final = 128 * 1024
-
-
-class Envelope(msgspec.Struct):
-    """One worker's summary on the wire, as JSON. ``at``: seconds since the epoch; ``memories``: each in its form."""
-
-    worker: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    at: float
-    models: dict[str, Report]
-    memories: dict[str, msgspec.Raw] = {}
 
 
 _T = TypeVar("_T")
-_decoder = msgspec.json.Decoder(Envelope)
 _encode = msgspec.json.encode
 
 
@@ -262,7 +252,7 @@ class HealthSharing:
         self._rounds += 1
 
     def _merge(self, value: Any, now: float) -> None:
-        envelope = _read(value)
+        envelope = read_envelope(value)
         if envelope is None:
             self._dropped += 1
             return
@@ -286,12 +276,12 @@ class HealthSharing:
         """Keeps our place unless another worker is in it; else takes one that is free or holds nonsense."""
         if self._place is not None:
             held = values[self._place]
-            tenant = None if held is None else _read(held)
+            tenant = None if held is None else read_envelope(held)
             if tenant is None or tenant.worker == self._worker:
                 return
             self._place = None
         free = [place for place, value in enumerate(values) if value is None]
-        free = free or [place for place, value in enumerate(values) if _read(value) is None]
+        free = free or [place for place, value in enumerate(values) if read_envelope(value) is None]
         if free:
             self._place = self._rng.choice(free)
 
@@ -344,13 +334,3 @@ async def _heeding_cancel(work: Coroutine[Any, Any, _T]) -> _T:
         if task.done() and not task.cancelled():
             task.exception()  # looked at, so that it is not reported as lost
     return await task
-
-
-def _read(value: Any) -> Envelope | None:
-    """The envelope in ``value``; ``None`` when it is none of ours."""
-    if not isinstance(value, bytes) or len(value) > MOST_BYTES:
-        return None
-    try:
-        return _decoder.decode(value)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None

@@ -6,8 +6,11 @@ import gc
 import signal
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.redis_server import RedisServer
 
 # Groups that mostly wait for processes of their own: they begin first, so that none is left over at the end.
 PATIENT = ("proxy", "litellm", "tests/test_demo", "tests/test_gateway", "tests/browser/", "tests/docs/", "tests/arena/")
@@ -56,3 +59,12 @@ def leftovers_of_litellm(request: pytest.FixtureRequest) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A real Redis of its own for each test."""
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()

@@ -20,7 +20,7 @@ ORDER = """
     types cards decision errors settings redis_urls variables
     model_names tables abilities model_map providers model_facts catalog pools
     tokens shape harness messages skim trajectory signals courtesies plain_text features packed_rows difficulty
-    failures lacks adapting windows latency breaker fleet model_health leases health turns outage sharing
+    failures lacks adapting windows latency breaker fleet model_health leases health turns outage envelope sharing
     lack_book sessions rules scoring staying judging observers router reload
     attempts ledger
     members body splice headers sniff hollow replies replay guard patience exchange hedging dispatch beside asgi

@@ -12,7 +12,7 @@ import pytest
 from ofox_middleware.asgi import OfoxMiddleware
 from ofox_middleware.errors import SettingsError
 from tests.asgi.harness import ASK, BEST, NEXT, Models, call, router
-from tests.test_sharing import RedisServer, needs_redis
+from tests.redis_server import RedisServer, needs_redis
 
 
 def test_a_wrong_redis_url_is_refused_at_start() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.litellm.proxy import ROOT, environment, spawn, stop, wait
 from tests.litellm.upstream import WORDS, Upstream, free_port
-from tests.test_sharing import RedisServer, needs_redis, redis  # noqa: F401 - a fixture
+from tests.redis_server import RedisServer, needs_redis
 
 pytestmark = pytest.mark.proxy
 TEXT = "".join(WORDS)
@@ -95,7 +95,7 @@ def test_the_quick_start(upstream: Upstream) -> None:
 
 
 @needs_redis
-def test_the_cluster_example(upstream: Upstream, tmp_path: Path, redis: RedisServer) -> None:  # noqa: F811
+def test_the_cluster_example(upstream: Upstream, tmp_path: Path, redis: RedisServer) -> None:
     """Two workers and Redis: what one worker learns of a model, the other goes by a moment later."""
     config, log, port = tmp_path / "config.yaml", tmp_path / "proxy.log", free_port()
     shutil.copy(EXAMPLES / "cluster.yaml", config)

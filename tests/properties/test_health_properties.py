@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ofox_middleware.cards import ModelCard
+from ofox_middleware.envelope import Envelope, read_envelope
 from ofox_middleware.failures import HINT_CAP_S, is_failure, retry_after_s
 from ofox_middleware.fleet import FleetView, Report, weigh
 from ofox_middleware.health import HealthBook, Lease
@@ -23,7 +24,6 @@ from ofox_middleware.model_health import LEASE_TTL_S
 from ofox_middleware.patience import LEAST_S, first_byte_s
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.sharing import Envelope, _read
 from ofox_middleware.windows import BUCKET_S, BUCKETS, Window
 from tests.health_tools import S_PER_TOKEN, TTFT_S, HandClock, a_book, look
 
@@ -159,7 +159,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def what_is_told_is_well_formed(self) -> None:
         raw = msgspec.json.encode(Envelope("w", 1.0, self.book.summary()))
-        assert _read(raw) is not None
+        assert read_envelope(raw) is not None
 
     def teardown(self) -> None:
         """Nobody is stuck: within five minutes each model may be tried, with no bad name left, and one good try brings
@@ -443,7 +443,7 @@ def test_is_failure_always_answers(status: int | None, message: str) -> None:
 )
 def test_reading_the_cache_never_raises(raw: Any) -> None:
     """Whatever is in the cache, it is an envelope or nothing."""
-    assert _read(raw) is None or isinstance(_read(raw), Envelope)
+    assert read_envelope(raw) is None or isinstance(read_envelope(raw), Envelope)
 
 
 @quick
