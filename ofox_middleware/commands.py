@@ -1,4 +1,4 @@
-"""The commands of ``ofox`` that read and write files: ``init``, ``decisions``, ``tune``, ``bench``, ``completion``."""
+"""The commands of ``ofox`` that answer and end; those that serve are in :mod:`~ofox_middleware.commands_serve`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,62 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ofox_middleware.catalog import Catalog
-from ofox_middleware.completion import completion
-from ofox_middleware.decision_file import default_path
-from ofox_middleware.decision_store import DecisionStore
 from ofox_middleware.errors import InvalidRequest
-from ofox_middleware.labelled import labelled
 from ofox_middleware.progress import progress
-from ofox_middleware.starter import starter
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Which model each request would go to, and why; 1 when one of them has no candidate."""
+    from ofox_middleware import explain as explaining
+    from ofox_middleware.explain import names, read_requests, router_for
+
+    requests = read_requests(options.prompt, options.file)
+    models = names(options.models)
+    router, note = router_for(options.config, models)
+    wishes = {"models": models, "preference": options.preference, "max_cost_usd": options.max_cost}
+    with progress(requests, "deciding") as each:
+        results = [explaining.explain(router, request, wishes) for request in each]
+    failed = any(result.error is not None for result in results)
+    if options.json:
+        for result in results:
+            print(json.dumps(result.to_dict()))
+    else:
+        from ofox_middleware.check import strange_providers
+        from ofox_middleware.render import explanation, explanations
+
+        for doubt in (*([note] if note else []), *strange_providers(router)):
+            print(f"ofox: {doubt}", file=sys.stderr)
+        if len(results) == 1 and results[0].decision is not None:
+            explanation(results[0].decision, router)
+        elif len(results) == 1:
+            print(f"ofox: {results[0].error}", file=sys.stderr)
+        else:
+            explanations(results)
+    return 1 if failed else 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """What a configuration means."""
+    from ofox_middleware import check as checking
+    from ofox_middleware.explain import router_of, settings_of
+
+    if not options.file.exists():
+        raise InvalidRequest(f"{options.file} does not exist; `ofox init {options.file}` writes one.", code="usage")
+    report = checking.check(router_of(settings_of(options.file)), os.environ)
+    if options.json:
+        print(json.dumps(report.to_dict(), indent=2))
+        return 0
+    from ofox_middleware.render import report as show
+
+    show(report)
+    return 0
 
 
 def init(options: argparse.Namespace) -> int:
     """Write a commented configuration; refuses to overwrite one without ``--force``."""
+    from ofox_middleware.catalog import Catalog
+    from ofox_middleware.starter import starter
+
     text = starter(Catalog.load(), os.environ, options.litellm)
     path: Path = options.file
     if str(path) == "-":
@@ -42,6 +86,9 @@ def init(options: argparse.Namespace) -> int:
 
 def decisions(options: argparse.Namespace) -> int:
     """One decision by its id, the latest ones, or all of them as JSON lines."""
+    from ofox_middleware.decision_file import default_path
+    from ofox_middleware.decision_store import DecisionStore
+
     path: Path = options.file or default_path()
     if not path.exists():
         raise InvalidRequest(f"{path} does not exist: `ofox serve` has written nothing there yet.", code="no_decisions")
@@ -60,7 +107,7 @@ def decisions(options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(json.dumps({"decisions": entries, "savings": savings}) + "\n")
         return 0
-    from ofox_middleware.render import stored  # noqa: PLC0415 - rich is not needed for JSON
+    from ofox_middleware.render import stored
 
     stored(entries, savings)
     return 0
@@ -68,13 +115,17 @@ def decisions(options: argparse.Namespace) -> int:
 
 def complete(options: argparse.Namespace) -> int:
     """The completion script of a shell."""
+    from ofox_middleware.completion import completion
+
     sys.stdout.write(completion(options.parser(), options.shell))
     return 0
 
 
 def tune(options: argparse.Namespace) -> int:
     """Fits difficulty and abilities to outcomes of one's own; 1 when nothing was written."""
-    from ofox_middleware import tune as tuning  # noqa: PLC0415
+    from ofox_middleware import tune as tuning
+    from ofox_middleware.decision_file import default_path
+    from ofox_middleware.labelled import labelled
 
     path = options.outcomes or default_path()
     if options.outcomes is None and not path.exists():
@@ -93,8 +144,8 @@ def tune(options: argparse.Namespace) -> int:
 
 def bench(options: argparse.Namespace) -> int:
     """Times decisions, or adds up what routing makes of a file of requests; 1 when no model can serve any of them."""
-    from ofox_middleware import bench as benches  # noqa: PLC0415
-    from ofox_middleware.explain import names, read_requests, router_for  # noqa: PLC0415
+    from ofox_middleware import bench as benches
+    from ofox_middleware.explain import names, read_requests, router_for
 
     models = names(options.models)
     timing = options.what == "speed"
@@ -113,10 +164,10 @@ def bench(options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(json.dumps(told) + "\n")
     else:
-        from ofox_middleware import render  # noqa: PLC0415 - rich is not needed for JSON
+        from ofox_middleware import render
 
         if note:
-            print(f"ofox: {note}", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"ofox: {note}", file=sys.stderr, flush=True)
         if result is None:
             render.speeds(speeds)
         else:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -506,8 +507,9 @@ def test_a_failed_tour_is_1(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
         def close(self) -> None: ...
 
     monkeypatch.setattr(tour, "Tour", Sad)
-    monkeypatch.setattr("ofox_middleware.server.background", lambda app, listener: contextlib.nullcontext())
-    assert cli._tour(None, None, "http://127.0.0.1:1", as_json=True) == 1
+    monkeypatch.setattr("ofox_middleware.server.background", lambda app, listener: contextlib.closing(listener))
+    monkeypatch.setattr("ofox_middleware.demo.Demo", lambda **_: SimpleNamespace(app=None))
+    assert cli.main(["demo", "--tour", "--port", "0", "--json"]) == 1
     assert "blind model" in json.loads(capsys.readouterr().out)["error"]["message"]
 
 
