@@ -280,7 +280,7 @@ class Dispatch:
         # A hedge may have been asked after the model that answered; who answered comes last.
         others = [tried for tried in self._tried if tried != name]
         first = exchange.first_byte_at
-        status = self._status or exchange.status
+        status = self._status or exchange.answer.status
         if status is None and isinstance(exchange.error, Exception):
             status = 500  # what servers make of an exception
         self._router.report(
@@ -292,7 +292,7 @@ class Dispatch:
                 attempts=(*others, name),
                 ttft_s=None if first is None else first - self._began,
                 total_s=self._clock() - self._began,
-                output_tokens=exchange.tokens,
+                output_tokens=exchange.answer.tokens,
                 cost_usd=self._cost(name, exchange),
                 failures=tuple([self._failures.get(tried, "") for tried in others]),
             )
@@ -300,9 +300,9 @@ class Dispatch:
 
     def _cost(self, name: str, exchange: Exchange) -> float | None:
         """USD: as LiteLLM reckons it, or by the tokens seen and the prices known."""
-        facts = self._decision.targets[name]
-        if exchange.cost_usd is not None or not exchange.answered:
-            return exchange.cost_usd
-        if exchange.tokens is None or facts.input_usd is None or facts.output_usd is None:
+        facts, answer = self._decision.targets[name], exchange.answer
+        if answer.cost_usd is not None or not exchange.answered:
+            return answer.cost_usd
+        if answer.tokens is None or facts.input_usd is None or facts.output_usd is None:
             return None
-        return self._decision.input_tokens * facts.input_usd + exchange.tokens * facts.output_usd
+        return self._decision.input_tokens * facts.input_usd + answer.tokens * facts.output_usd

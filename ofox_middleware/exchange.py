@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ofox_middleware import sniff
+from ofox_middleware.answer import Answer
 from ofox_middleware.attempts import DoorAttempt
 from ofox_middleware.guard import Guard
 from ofox_middleware.headers import stamped
-from ofox_middleware.health import retry_after_s
 from ofox_middleware.lacks import BODY_BYTES, STATUSES
 
 if TYPE_CHECKING:
@@ -66,22 +65,20 @@ class Exchange:
         stage: see :class:`Stage`.
         claims: asked before the answer is passed on, where another attempt may answer too.
         backup: it answers only when it has an answer: its errors are held.
-        status: of the answer, ``None`` before there is one.
+        answer: what is seen of it.
         error: the exception with which the app ended.
         first_byte_at: clock time of the first byte that was passed on.
         done: the answer was passed on whole.
         client_gone: the client left before that.
-        tokens: of the answer, as it reports them or the chunks of a stream; ``None`` when not to be seen.
-        cost_usd: of the answer, as LiteLLM reckons it; ``None`` when it does not say.
         refused: the model cannot take this request, and another one may; that speaks against neither's health.
         repeated: the app raised what it has raised with another model: the request, not this model, may be at fault.
     """
 
     __slots__ = (
-        "_asking", "_attempt", "_chunks", "_clock", "_guard", "_handle", "_held", "_held_bytes", "_hidden_error",
-        "_json", "_litellm_reports", "_retry", "_retry_after_s", "_send", "_stream", "_tail",
-        "backup", "claims", "client_gone", "cost_usd", "done", "error", "first_byte_at", "refused", "repeated", "scope",
-        "stage", "status", "tokens",
+        "_asking", "_attempt", "_clock", "_guard", "_handle", "_held", "_held_bytes", "_litellm_reports", "_retry",
+        "_send",
+        "answer", "backup", "claims", "client_gone", "done", "error", "first_byte_at", "refused", "repeated", "scope",
+        "stage",
     )  # fmt: skip
 
     def __init__(
@@ -97,13 +94,11 @@ class Exchange:
         litellm_reports: bool,
     ) -> None:
         self.stage = Stage.WAITING
-        self.status: int | None = None
+        self.answer = Answer()
         self.error: BaseException | None = None
         self.first_byte_at: float | None = None
         self.done = False
         self.client_gone = False
-        self.tokens: int | None = None
-        self.cost_usd: float | None = None
         self.refused = False
         self.repeated = False
         self.scope = scope
@@ -120,11 +115,6 @@ class Exchange:
         self._litellm_reports = litellm_reports
         self._held: list[Message] | None = []
         self._held_bytes = 0
-        self._retry_after_s: float | None = None
-        self._stream = self._json = False
-        self._hidden_error: int | None = None
-        self._tail: deque[Any] = deque(maxlen=3)
-        self._chunks = 0
 
     def send(self, message: Message) -> Awaitable[None]:
         """The app's ``send``. One handler per stage, so that a chunk of a stream costs one call and no questions."""
@@ -137,23 +127,14 @@ class Exchange:
             if not self.backup:
                 await self._send(message)  # early hints and the like
             return
-        self.status = status = message["status"]
-        headers = message.get("headers", ())
-        kind, self.cost_usd = sniff.announced(headers)
-        self._stream, self._json = kind == "stream", kind == "json"
-        if sniff.is_passing_failure(status):
-            self._retry_after_s = retry_after_s(headers)
-            if self._retry:
-                self._give_up(message)
-                return
+        kind, failure = self.answer.begin(message), self.answer.failure
+        if self._retry and failure is not None and sniff.is_passing_failure(failure):
+            self._give_up(message)
+            return
+        status = message["status"]
         if status in STATUSES:
             self.stage, self._handle, self._held = Stage.PEEKING, Exchange._judge, [message]
             return
-        if kind == "html" and status < 300:
-            self._hidden_error = sniff.BAD_GATEWAY  # a gateway's page: no model answers with one
-            if self._retry:
-                self._give_up(message)
-                return
         if self._retry and status < 400 and kind:
             self.stage, self._handle, self._held = Stage.PEEKING, Exchange._peek, [message]
             return
@@ -164,17 +145,17 @@ class Exchange:
             return
         held = self._held
         assert held is not None
-        body = message.get("body", b"")
+        body, answer = message.get("body", b""), self.answer
         quiet = True
         if message["type"] == "http.response.body":
-            self._hidden_error = self._error_in(message)
-            quiet = not body or (self._stream and sniff.says_nothing(body))
-            if quiet and self._stream and self._hidden_error is None:
+            answer.look(message)
+            quiet = not body or answer.says_nothing(body)
+            if quiet and answer.stream and answer.hidden_error is None:
                 if message.get("more_body", False):
                     held.append(message)
                     return
-                self._hidden_error = _unsaid([part.get("body", b"") for part in held] + [body])
-            if self._hidden_error is not None and self._may_do_better(self._hidden_error, body):
+                answer.ends_unsaid([part.get("body", b"") for part in held] + [body])
+            if answer.hidden_error is not None and self._may_do_better(answer.hidden_error, body):
                 self._give_up(*held, message)
                 return
         await self.flush()
@@ -183,13 +164,6 @@ class Exchange:
             return
         self._begins()
         await self._rest(message)
-
-    def _error_in(self, message: Message) -> int | None:
-        body = message.get("body", b"")
-        if self._stream:
-            return sniff.first_error(body)
-        whole = self._json and self.status == 200 and not self._chunks and not message.get("more_body", False)
-        return self._hidden_error or sniff.error_in(body, whole=whole)
 
     def _may_do_better(self, status: int, body: bytes) -> bool:
         """Whether another model may do better than one that answered with an error inside a 200."""
@@ -252,8 +226,8 @@ class Exchange:
         if body:
             if self.first_byte_at is None:
                 self.first_byte_at = self._clock()
-            if not self._stream or not sniff.says_nothing(body):
-                self._hidden_error = self._error_in(message)
+            if not self.answer.says_nothing(body):
+                self.answer.look(message)
                 self._begins()
         await self._rest(message)
 
@@ -262,21 +236,18 @@ class Exchange:
         self._handle = Exchange._rest
         if self.first_byte_at is None:
             self.first_byte_at = self._clock()
-        if self._stream and self._hidden_error is None:
+        if self.answer.stream and self.answer.hidden_error is None:
             self._attempt.lease.first_token()
 
     async def _rest(self, message: Message) -> None:
         body = message.get("body")
         if body:
-            self._chunks += 1
-            self._tail.append(body)
+            answer = self.answer
+            answer.chunks += 1
+            answer.tail.append(body)
         if not message.get("more_body", False) and message["type"] in _BODIES:
             self.done = True
-            if self._hidden_error is None:
-                self._hidden_error = self._error_at_the_end(message)
-            if self.failure is None:
-                reported = sniff.output_tokens(self._tail)
-                self.tokens = self._chunks if reported is None and self._stream else reported
+            self.answer.end(message, unsaid=self._handle is Exchange._first)
             if not self._attempt.claimed:
                 self.close()
         try:
@@ -284,13 +255,6 @@ class Exchange:
         except OSError:  # how servers of ASGI 2.4 and later say that the client has left
             self.client_gone = True
             raise
-
-    def _error_at_the_end(self, message: Message) -> int | None:
-        if self._stream:
-            unsaid = _unsaid(self._tail) if self._handle is Exchange._first else None
-            return unsaid or sniff.last_error(self._tail)
-        empty = not self._chunks and message["type"] == "http.response.body"
-        return sniff.BAD_GATEWAY if empty and self._json and self.status == 200 else None
 
     async def release(self) -> bool:
         """Passes on an answer that was held, as no other model is to be tried. False when it was not kept whole."""
@@ -318,9 +282,9 @@ class Exchange:
         if lease.closed:
             return
         if self.answered:
-            lease.succeed(output_tokens=self.tokens)
+            lease.succeed(output_tokens=self.answer.tokens)
         elif self._is_models_failure():
-            lease.fail(status=self.failure, retry_after_s=self._retry_after_s)
+            lease.fail(status=self.failure, retry_after_s=self.answer.retry_after_s)
         elif self._guard.fired == "overtaken":
             lease.overtaken()
         else:
@@ -344,12 +308,9 @@ class Exchange:
     @property
     def failure(self) -> int | None:
         """The status of a failure, ``None`` for one without: silence, or an exception that names none."""
-        if self._hidden_error is not None:
-            return self._hidden_error
-        if self.status is not None and self.status >= 400:
-            return self.status
-        if self.done:
-            return None  # what goes wrong after the answer, as in a background task, does not make it a failure
+        seen = self.answer.failure
+        if seen is not None or self.done:
+            return seen  # what goes wrong after the answer, as in a background task, does not make it a failure
         named = getattr(self.error, "status_code", None)
         return named if isinstance(named, int) else None
 
@@ -372,8 +333,3 @@ class Exchange:
         ):
             return False
         return self.failure != 429 or self._attempt.claimed or not self._litellm_reports
-
-
-def _unsaid(pieces: Iterable[bytes]) -> int | None:
-    """What a stream counts as that has ended with these pieces, none of which said anything by itself."""
-    return sniff.BAD_GATEWAY if sniff.says_nothing(b"".join(pieces)) else None

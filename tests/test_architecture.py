@@ -23,7 +23,7 @@ ORDER = """
     failures lacks adapting windows latency breaker fleet model_health leases health turns outage envelope sharing
     lack_book sessions rules scoring staying judging observers router reload
     attempts ledger
-    members body splice headers sniff hollow replies replay guard patience exchange hedging dispatch beside asgi
+    members body splice headers sniff hollow replies replay guard patience answer exchange hedging dispatch beside asgi
     plugin_state litellm_registry litellm_facts litellm_pool litellm_stamp litellm_events litellm_spans
     litellm_adapting litellm_routed
     litellm_retries litellm_patience litellm_wildcards litellm_stream litellm_private litellm_keeper litellm_tags
