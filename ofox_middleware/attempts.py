@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from ofox_middleware.health import Lease
+from ofox_middleware.leases import Lease
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from ofox_middleware.health import Report
+from ofox_middleware.fleet import Report
 
 MOST_BYTES: Final = 128 * 1024
 

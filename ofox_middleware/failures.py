@@ -34,7 +34,7 @@ def is_failure(status: int | None, message: str = "") -> bool:
     Failures: no status at all (connection error or our own time-out), 5xx, 408, 429, 401, 402, 403, 404, and a 400
     whose message says that the account has no credit or the key is not valid. Everything else (other 4xx, content
     filter, context overflow, 499) is the request's own affair. A caller's own short time-out and refusals of ours
-    look the same from here; a door must :meth:`~ofox_middleware.health.Lease.cancel` those itself.
+    look the same from here; a door must :meth:`~ofox_middleware.leases.Lease.cancel` those itself.
 
     Args:
         status: HTTP status of the attempt, ``None`` when there was none.

@@ -16,14 +16,11 @@ import threading
 import time
 from typing import Any, Final
 
-from ofox_middleware.failures import is_failure, retry_after_s
 from ofox_middleware.fleet import REPORT_TTL_S, FleetView, Report, Summary, weigh
 from ofox_middleware.latency import Prior, sane
 from ofox_middleware.leases import Lease, dispatch
 from ofox_middleware.model_health import ModelHealth
 from ofox_middleware.types import Clock, HealthView
-
-__all__ = ["HealthBook", "Lease", "Prior", "Report", "Summary", "is_failure", "retry_after_s"]
 
 MOST_MODELS: Final = 4_096
 """Models remembered. Where callers may name models themselves, names that they invent must not fill the memory."""

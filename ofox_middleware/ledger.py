@@ -18,7 +18,9 @@ from typing import Any, Final
 
 from ofox_middleware.attempts import current_attempt
 from ofox_middleware.cards import ModelFacts
-from ofox_middleware.health import HealthBook, Lease, is_failure
+from ofox_middleware.failures import is_failure
+from ofox_middleware.health import HealthBook
+from ofox_middleware.leases import Lease
 
 UNKNOWN_DEPTH: Final = 0
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import litellm
 
 from ofox_middleware.errors import InvalidRequest, OfoxError
-from ofox_middleware.health import retry_after_s
+from ofox_middleware.failures import retry_after_s
 from ofox_middleware.ledger import Call, Ledger
 
 PATHS: Final = {

@@ -51,3 +51,18 @@ def wait_for_probe(book: HealthBook, clock: HandClock, model: str = "m") -> None
     """Waits until the open breaker lets a probe through."""
     clock.sleep(look(book, model).reopens_in_s)
     assert look(book, model).state == "half_open"
+
+
+def streamed(book: HealthBook, clock: HandClock, ttft_s: float, tokens: int = 0, s_per_token: float = 0.0) -> None:
+    """One streamed answer, from dispatch to end."""
+    lease = book.begin("m", prior=(TTFT_S, S_PER_TOKEN))
+    clock.sleep(ttft_s)
+    lease.first_token()
+    clock.sleep(max(0, tokens - 1) * s_per_token)
+    lease.succeed(output_tokens=tokens)
+
+
+def used(book: HealthBook, clock: HandClock) -> None:
+    """A minute of answers with half a second to the first token."""
+    for _ in range(100):
+        streamed(book, clock, 0.5, 20, 0.01)

@@ -14,7 +14,8 @@ from aiocache import SimpleMemoryCache
 from aiocache.serializers import NullSerializer
 
 from ofox_middleware.envelope import Envelope
-from ofox_middleware.health import HealthBook, Report
+from ofox_middleware.fleet import Report
+from ofox_middleware.health import HealthBook
 from ofox_middleware.sharing import HealthSharing
 
 FAST_S = 0.05

@@ -14,7 +14,8 @@ import pytest
 
 from ofox_middleware import sharing as module
 from ofox_middleware.errors import SettingsError
-from ofox_middleware.health import HealthBook, Report
+from ofox_middleware.fleet import Report
+from ofox_middleware.health import HealthBook
 from ofox_middleware.sharing import PLACES, READ_AT_ONCE, HealthSharing
 from tests.health_tools import look, trip
 from tests.sharing_tools import DOWN, KEY, a_book, a_cache, envelope, running, sharing, until

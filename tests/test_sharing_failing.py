@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ofox_middleware.health import Report
+from ofox_middleware.fleet import Report
 from ofox_middleware.sharing import TTL_S, HealthSharing
 from tests.health_tools import look, succeed, trip
 from tests.sharing_tools import DOWN, KEY, a_book, a_cache, envelope, running, sharing, until

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ofox_middleware.health import HealthBook, Lease, Summary
+from ofox_middleware.fleet import Summary
+from ofox_middleware.health import HealthBook
+from ofox_middleware.leases import Lease
 from ofox_middleware.sharing import GLANCE_S, INTERVAL_S, PLACES, REST_S
 from ofox_middleware.turns import AHEAD, MOST_ASKED, TURN_S, WAITS
 

@@ -17,9 +17,10 @@ from ofox_middleware.cards import ModelCard
 from ofox_middleware.envelope import Envelope, read_envelope
 from ofox_middleware.failures import HINT_CAP_S, is_failure, retry_after_s
 from ofox_middleware.fleet import FleetView, Report, weigh
-from ofox_middleware.health import HealthBook, Lease
+from ofox_middleware.health import HealthBook
 from ofox_middleware.hedging import MOST_SAVED, SHARE, Budget
 from ofox_middleware.latency import DecayingMean, LatencyHistogram
+from ofox_middleware.leases import Lease
 from ofox_middleware.model_health import LEASE_TTL_S
 from ofox_middleware.patience import LEAST_S, first_byte_s
 from ofox_middleware.router import SmartRouter
