@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from ofox_middleware.cards import ModelCard
 from ofox_middleware.errors import InvalidRoutingConfig, SettingsError
+from ofox_middleware.settings_file import config_path, line_of, read_yaml
 from ofox_middleware.types import Preference, Profile
 
 BUILTIN_PROFILES: dict[str, Profile] = {
@@ -235,7 +236,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _YamlFile(settings_cls, _config_path(init_settings()))
+        return init_settings, env_settings, _YamlFile(settings_cls, config_path(init_settings()))
 
     @property
     def all_profiles(self) -> dict[str, Profile]:
@@ -255,51 +256,13 @@ class _YamlFile(PydanticBaseSettingsSource):
 
     def __init__(self, settings_cls: type[BaseSettings], path: Path | None) -> None:
         super().__init__(settings_cls)
-        self.values = _read_yaml(path) if path else {}
+        self.values = read_yaml(path) if path else {}
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         return self.values.get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         return self.values
-
-
-def _config_path(options: dict[str, Any]) -> Path | None:
-    named = options.get("config") or os.environ.get("OFOX_CONFIG")
-    return Path(named) if named else None
-
-
-class _EachOnce(yaml.SafeLoader):
-    """YAML that refuses a key given twice, of which PyYAML would take the last without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
-                continue
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(path.read_text("utf-8"), _EachOnce)  # noqa: S506 - it is a SafeLoader
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}.") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path}: is not UTF-8 text.") from None
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SettingsError(f"{path}{line}: {error.problem or 'is not YAML'}.") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is not YAML: {error}.") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise SettingsError(f"{path}:1: must hold settings by name, such as `models: [openai/gpt-4o]`.")
-    return values
 
 
 def _located(loc: Sequence[int | str], message: str, options: dict[str, Any]) -> str:
@@ -311,25 +274,7 @@ def _located(loc: Sequence[int | str], message: str, options: dict[str, Any]) ->
         return f"argument {field}: {message}."
     if os.environ.get(variable):
         return f"variable {variable}: {message}."
-    path = _config_path(options)
+    path = config_path(options)
     if path is None:
         return f"{field}: {message}."
-    return f"{path}:{_line_of(path, loc)}: {field}: {message}."
-
-
-def _line_of(path: Path, loc: Sequence[int | str]) -> int:
-    """The line (from 1) of the value at ``loc``, or of the innermost part of it that the file holds."""
-    node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
-    line = 1
-    for part in loc:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return line
+    return f"{path}:{line_of(path, loc)}: {field}: {message}."

@@ -17,7 +17,7 @@ TESTS = Path(__file__).parent
 
 # A file may import only files above it.
 ORDER = """
-    types cards decision errors settings redis_urls variables
+    types cards decision errors settings_file settings redis_urls variables
     model_names tables abilities model_map providers model_facts catalog pools
     tokens shape harness messages skim trajectory signals courtesies plain_text features packed_rows difficulty
     failures lacks adapting windows latency breaker fleet model_health leases health turns outage envelope sharing
