@@ -12,7 +12,7 @@ from ofox_middleware.cards import ModelCard
 from ofox_middleware.explain import Asked, read_requests
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from tests.test_cli import ofox
+from tests.cli_tools import ofox
 
 EASY, HARD = "What is the capital of France?", "Prove that there are infinitely many primes of the form 4k+3."
 LARGE, SMALL = "house/large", "other/small"

@@ -1,4 +1,4 @@
-"""``ofox init``, ``ofox decisions`` and ``ofox completion``."""
+"""``ofox init``, ``ofox decisions``, ``ofox tune`` and ``ofox completion``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from ofox_middleware import cli
 from ofox_middleware.decision_store import DecisionStore
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
+from tests.cli_tools import CARDS, EASY, write_config
+from tests.cli_tools import ofox as run
 from tests.test_telemetry import answered, decision
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GROQ_API_KEY", "GEMINI_API_KEY", "XAI_API_KEY", "MISTRAL_API_KEY")
@@ -44,6 +46,11 @@ def no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return write_config(tmp_path)
 
 
 def ofox(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str, str]:
@@ -225,3 +232,62 @@ def test_bash_completes(capsys: pytest.CaptureFixture[str], words: list[str], wa
     code = f"{script}\nCOMP_WORDS=({asked}); COMP_CWORD={len(words) - 1}; _ofox; printf '%s\\n' \"${{COMPREPLY[@]}}\""
     said = subprocess.run([bash, "-c", code], capture_output=True, text=True, check=True)
     assert set(said.stdout.split()) == wanted
+
+
+# tune ---------------------------------------------------------------------------------------------------------------
+
+
+def outcomes(path: Path, requests: int, *, noise: bool = False) -> Path:
+    """Labelled requests: short ones that both models answer, long ones that only the large one does."""
+    rows = []
+    for i in range(requests):
+        easy = i % 2 == 0
+        text = f"What is {i} plus {i}?" if easy else f"Prove theorem {i}: " + "for every compact manifold " * 20
+        for model, score in (("house/large", 1.0), ("other/small", float(easy))):
+            rows.append({"request": text, "model": model, "score": float(i % 3 == 0) if noise else score})
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    return path
+
+
+def test_tune_writes_weights_that_the_settings_take(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path
+) -> None:
+    """What `ofox tune` writes is read by `difficulty_weights`, and tuned abilities are named as such."""
+    out = tmp_path / "weights.json"
+    ran = run(capsys, "tune", outcomes(tmp_path / "o.jsonl", 200), "--out", out, "--json")
+    assert ran.code == 0, ran.out
+    assert ran.json["written"] == str(out)
+    assert ran.json["after"]["log_loss"] < ran.json["before"]["log_loss"]
+    config.write_text(CARDS + f"difficulty_weights: {out}\n", "utf-8")
+    seen = run(capsys, "explain", EASY, "--config", config, "--json").json
+    assert {row["ability_source"] for row in seen["candidates"]} == {"tuned"}
+    assert seen["difficulty_source"] == "tuned"
+
+
+def test_tune_says_why_it_wrote_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """With too few requests nothing is written, the reason is said, and the exit code is 1."""
+    out = tmp_path / "weights.json"
+    ran = run(capsys, "tune", outcomes(tmp_path / "o.jsonl", 10), "--out", out)
+    assert (ran.code, out.exists()) == (1, False)
+    assert "nothing written: " in ran.out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "No such file"),
+        ("{", "o.jsonl:1: is not JSON"),
+        ("[1]", "o.jsonl:1: is not a JSON object"),
+        ('{"request": 1, "model": "m", "score": 1}', "row 1"),
+    ],
+)
+def test_tune_refuses_what_is_no_outcomes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str | None, said: str
+) -> None:
+    """Broken JSON and wrong rows are refused in one line with the place; a missing file is wrong usage."""
+    path = tmp_path / "o.jsonl"
+    if text is not None:
+        path.write_text(text, "utf-8")
+    ran = run(capsys, "tune", path, "--out", tmp_path / "w.json")
+    assert ran.code == (2 if text is None else 1)
+    assert said in ran.err
