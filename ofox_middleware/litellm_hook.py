@@ -17,7 +17,7 @@ from ofox_middleware.decision import Decision
 from ofox_middleware.errors import InvalidRequest, OfoxError
 from ofox_middleware.ledger import Call
 from ofox_middleware.litellm_adapting import adapted, allow_dropping, put
-from ofox_middleware.litellm_pool import Pool
+from ofox_middleware.litellm_pool import Candidates, Pool
 from ofox_middleware.litellm_private import optional
 from ofox_middleware.litellm_routed import Routed, card_params, fallback_entries, hops, leaves_to_us
 from ofox_middleware.litellm_tags import by_tags
@@ -58,9 +58,14 @@ async def route(
             raise proxy.Refusal(error) from None
         return data
     try:
-        decision, dry = await _decide(brain, data, key, call_type, candidates=candidates, config=config)
+        known = candidates.facts(brain)
+        decision, dry = await _decide(
+            brain, data, key, call_type, known=known, litellm_router=candidates.router(), config=config
+        )
         if not dry:
             await _rewrite(data, decision, call, key, brain, call_type=call_type)
+            if known.guarded:
+                proxy.merge_guardrails(data)
             return data
     except OfoxError as error:
         brain.stats["refused"] += 1
@@ -78,18 +83,25 @@ async def route(
 
 
 async def _decide(
-    brain: SmartRouter, data: dict[str, Any], key: UserAPIKeyAuth, call_type: str, *, candidates: Pool, config: Any
+    brain: SmartRouter,
+    data: dict[str, Any],
+    key: UserAPIKeyAuth,
+    call_type: str,
+    *,
+    known: Candidates,
+    litellm_router: Any,
+    config: Any,
 ) -> tuple[Decision, bool]:
     """The decision, and whether it was only asked for."""
     path = events.PATHS.get(call_type)
     if path is None:
         proxy.answer_lost_refusals()
         raise events.not_chat()
-    pool = await proxy.allowed(candidates.facts(brain), key, data, call_type)
+    pool = await proxy.allowed(known, key, data, call_type)
     keeper = proxy.keeper_of(data.get("previous_response_id"))
     if keeper is not None:
         pool = [facts for facts in pool if facts.model == keeper]
-    pool = by_tags(pool, candidates.router(), data)
+    pool = by_tags(pool, litellm_router, data)
     dry = brain.settings.dry_run and _asks_dry_run(data)
     decision = brain.decide(
         {**data, "model_routing_config": config},
@@ -154,7 +166,6 @@ async def _rewrite(
     if call is not None:
         call.routed = routed
         bucket[events.KEY] = call
-    proxy.merge_guardrails(data)
 
 
 def _summary(decision: Decision) -> dict[str, Any]:
@@ -176,10 +187,7 @@ def _among_several(brain: SmartRouter, model: object) -> bool:
 
 def _asks_dry_run(data: Mapping[str, Any]) -> bool:
     headers = (data.get("proxy_server_request") or {}).get("headers") or {}
-    return any(
-        str(name).lower() == "x-ofox-dry-run" and str(value).strip().lower() == "true"
-        for name, value in headers.items()
-    )
+    return str(headers.get("x-ofox-dry-run", "")).strip().lower() == "true"
 
 
 def _session(data: Mapping[str, Any]) -> str | None:

@@ -19,12 +19,17 @@ from ofox_middleware.errors import OfoxError
 
 log: Final = logging.getLogger("ofox_middleware")
 
-_BUDGETS: Final = (
-    "model_max_budget",
-    "team_model_max_budget",
-    "user_model_max_budget",
-    "end_user_model_max_budget",
-    "team_member_model_max_budget",
+_BUDGETS: Final = tuple(
+    name
+    for name in (
+        "model_max_budget",
+        "team_model_max_budget",
+        "user_model_max_budget",
+        "end_user_model_max_budget",
+        "team_member_model_max_budget",
+    )
+    # Not every release has all of them, and to ask a key for one that it lacks takes as long as all the others do.
+    if name in UserAPIKeyAuth.model_fields
 )
 
 

@@ -6,6 +6,7 @@ import os
 import weakref
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from operator import is_
 from typing import Any, Final
 
 from ofox_middleware import litellm_facts
@@ -24,6 +25,7 @@ class Candidates(dict[str, tuple[ModelFacts, str | None]]):
     Attributes:
         verdicts: names of groups that a kind of key (:func:`~ofox_middleware.litellm_memory.kind_of`) may call.
         limited: whether a deployment limits every key's requests or tokens by itself.
+        guarded: whether a deployment has guardrails of its own.
     """
 
     def __init__(self, facts: Mapping[str, tuple[ModelFacts, str | None]], model_list: list[Any]) -> None:
@@ -31,6 +33,7 @@ class Candidates(dict[str, tuple[ModelFacts, str | None]]):
         self.verdicts: dict[Hashable, frozenset[str]] = {}
         params = [entry.get("litellm_params") or {} for entry in model_list]
         self.limited = any(each.get(name) is not None for each in params for name in _DEPLOYMENTS_LIMITS)
+        self.guarded = any(each.get("guardrails") for each in params)
 
     def remember(self, kind: Hashable, names: frozenset[str]) -> None:
         """Keeps a verdict, until the router changes or there are too many."""
@@ -56,9 +59,7 @@ class _Built:
         # Older releases have no version to look at; they put a new entry into their list for every added or changed
         # deployment. The old entries are kept alive here, so identity cannot be reused.
         entries = registry.entries(router)
-        return len(entries) == len(self.model_list) and all(
-            now is then for now, then in zip(entries, self.model_list, strict=True)
-        )
+        return len(entries) == len(self.model_list) and all(map(is_, entries, self.model_list))
 
 
 class Pool:

@@ -39,9 +39,11 @@ def ask_for_usage(
         ``None`` when nobody is asked because of us. Else what is to be changed for each of ``names``, as
         :func:`~ofox_middleware.litellm_adapting.adapted` says it; empty when all of them take ``stream_options``.
     """
+    if data.get("stream") is not True or data.get(_HIDES) is True:
+        return None
     updates_of = optional("stream_usage_tracking_updates")
     supported = optional("model_deployments_support_stream_options")
-    if updates_of is None or supported is None or data.get(_HIDES) is True:
+    if updates_of is None or supported is None:
         return None
     taking: set[str] = set()
 

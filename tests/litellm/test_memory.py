@@ -15,6 +15,7 @@ with warnings.catch_warnings():
     from litellm.proxy._types import UserAPIKeyAuth
 
     from ofox_middleware import litellm_proxy
+    from ofox_middleware.litellm_limits import has_budgets
     from ofox_middleware.litellm_memory import kind_of, may_be_limited
 
 from ofox_middleware.litellm_pool import MOST_KINDS, Candidates, Pool
@@ -113,6 +114,21 @@ def test_limits_are_looked_for_where_there_may_be_some(router: litellm.Router) -
     limited = [{"litellm_params": {"default_api_key_rpm_limit": 5}}]
     assert may_be_limited(key(), Candidates({}, limited))
     assert may_be_limited(key(), {})
+
+
+def test_guardrails_are_looked_for_where_a_deployment_has_some(router: litellm.Router) -> None:
+    """One deployment with guardrails of its own, in a list or as a bare name, is enough."""
+    assert not Candidates({}, router.model_list).guarded
+    for stated in (["gate"], "gate"):
+        guarded = {"litellm_params": {"model": "openai/x", "guardrails": stated}}
+        assert Candidates({}, [*router.model_list, guarded]).guarded
+
+
+def test_a_key_is_asked_for_budgets_that_the_release_has() -> None:
+    """A budget for a single model binds, whichever of LiteLLM's fields for it holds it."""
+    assert not has_budgets(key())
+    for name in ("model_max_budget", "team_model_max_budget", "end_user_model_max_budget"):
+        assert has_budgets(key(**{name: {"cheap": {"budget_limit": 1}}}))
 
 
 def test_kinds_are_bounded() -> None:
