@@ -196,3 +196,21 @@ async def hang(scope: dict[str, Any], receive: Receive, send: Send) -> None:
 def middleware(app: Any, **options: Any) -> OfoxMiddleware:
     """The middleware around ``app`` with the known ranking; ``options`` are settings."""
     return OfoxMiddleware(app, router=router(**options))
+
+
+class Boom(Exception):
+    """An app's own exception."""
+
+
+def raising(error: BaseException) -> Any:
+    """An app that raises ``error``."""
+
+    async def play(scope: Any, receive: Any, send: Any) -> None:
+        raise error
+
+    return play
+
+
+def asks(app: Models, body: Any = ASK, **settings: Any) -> Answer:
+    """The answer to one request for auto."""
+    return asyncio.run(call(middleware(app, **settings), body))
