@@ -145,17 +145,18 @@ def tune(options: argparse.Namespace) -> int:
 def bench(options: argparse.Namespace) -> int:
     """Times decisions, or adds up what routing makes of a file of requests; 1 when no model can serve any of them."""
     from ofox_middleware import bench as benches
+    from ofox_middleware.bench_speed import KINDS, Speed, speed
     from ofox_middleware.explain import names, read_requests, router_for
 
     models = names(options.models)
     timing = options.what == "speed"
     requests = [] if timing else read_requests(None, Path(options.what))
     router, note = router_for(options.config, models, seed=options.seed, redis_url=None, console_path=None)
-    speeds: list[benches.Speed] = []
+    speeds: list[Speed] = []
     result = None
     if timing:
-        with progress(list(benches.KINDS), "timing") as each:
-            speeds = [benches.speed(router, kind, models=models, seconds=options.seconds) for kind in each]
+        with progress(list(KINDS), "timing") as each:
+            speeds = [speed(router, kind, models=models, seconds=options.seconds) for kind in each]
         told: dict[str, Any] = {"speed": [row.to_dict() for row in speeds]}
     else:
         with progress(requests, "deciding") as each:

@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ofox_middleware.bench import Bench, Policy, Speed
+from ofox_middleware.bench import Bench, Policy
+from ofox_middleware.bench_speed import Speed
 from ofox_middleware.check import ModelLine, Report
 from ofox_middleware.decision import Candidate, Decision
 from ofox_middleware.explain import Explained

@@ -34,7 +34,7 @@ ORDER = """
     console_wire console_live console
     gateway_access gateway_requests gateway_errors gateway_answers gateway simulated demo tour
     regress tune_fit tune_quality tune labelled
-    server explain bench check render progress site starter completion commands commands_serve cli
+    server explain bench bench_speed check render progress site starter completion commands commands_serve cli
 """.split()  # noqa: SIM905 - the rows are rooms of the house
 ONLY_IN = {
     "litellm": {"litellm_plugin", "gateway", "demo", *(name for name in ORDER if name.startswith("litellm_"))},
