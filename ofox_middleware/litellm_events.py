@@ -75,6 +75,7 @@ class Start:
         deployment: id of the deployment, ``None`` without a router and in health probes.
         depth: fallbacks that came before.
         params: the call's parameters.
+        retries: how many attempts at the same group came before it.
     """
 
     model: str
@@ -82,6 +83,7 @@ class Start:
     deployment: str | None
     depth: int
     params: Mapping[str, Any]
+    retries: int = 0
 
     @classmethod
     def of(cls, kwargs: Mapping[str, Any]) -> Start:
@@ -105,6 +107,7 @@ class Start:
         info = bucket.get("model_info") or holder.get("model_info") or {}
         deployment = info.get("id") if isinstance(info, Mapping) else None
         depth = call.get("fallback_depth") or bucket.get("attempted_fallbacks") or 0
+        retries = bucket.get("attempted_retries")
         model = str(call.get("model") or "")
         provider = call.get("custom_llm_provider")
         if holder is not call and provider and not model.startswith(f"{provider}/"):
@@ -116,6 +119,7 @@ class Start:
             deployment=str(deployment) if deployment else None,
             depth=depth if isinstance(depth, int) else 0,
             params=call,
+            retries=retries if isinstance(retries, int) else 0,
         )
 
 
@@ -208,3 +212,11 @@ def broken_off(model: str) -> Exception:
     told = f"{model}'s stream broke after content was sent, so no other model answers."
     broken: Exception = litellm.APIConnectionError(message=told, model=model, llm_provider="ofox")
     return broken
+
+
+def passed_over(model: str) -> Exception:
+    """What to raise instead of an attempt at ``model`` when another model is to be asked at once."""
+    told = f"{model} is failing, and another model waits."
+    passed: Exception = litellm.APIConnectionError(message=told, model=model, llm_provider="ofox")
+    passed.num_retries = 0  # type: ignore[attr-defined] # LiteLLM asks the exception how often to retry
+    return passed

@@ -14,34 +14,34 @@ neither, its time-outs are all there is.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 import inspect
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-import anyio
 import litellm
 
 from ofox_middleware import litellm_events as events
-from ofox_middleware import litellm_registry as registry
-from ofox_middleware import sniff
-from ofox_middleware.cards import ModelFacts
-from ofox_middleware.guard import Countdown
-from ofox_middleware.hollow import MESSAGE, is_hollow
 from ofox_middleware.ledger import Ledger
-from ofox_middleware.litellm_retries import asked_for
+from ofox_middleware.litellm_beginning import Watched, begun, failed_hollow, from_the_start, in_vain
 from ofox_middleware.litellm_routed import Routed, current_routed
 from ofox_middleware.patience import silence_s
 from ofox_middleware.router import SmartRouter
 
 _MARK: Final = "_ofox_patience"
-_CHAT: Final = "acompletion"
+_STREAMED: Final = frozenset({"acompletion", "aresponses", "anthropic_messages"})
+"""Functions that a Router's core asks its host for, whose streams LiteLLM goes on from to another model."""
+
+_CHAT: Final = "completion"
+_ITERATORS: Final = (
+    "_acompletion_streaming_iterator", "_aresponses_streaming_iterator", "_aanthropic_messages_streaming_iterator",
+)  # fmt: skip
+"""Where a Router without a core puts such streams into the wrapper by which it goes on."""
 
 
 @dataclass(slots=True)
@@ -50,60 +50,6 @@ class Brain:
 
     router: Callable[[], SmartRouter]
     ledger: Callable[[], Ledger]
-
-
-@dataclass(slots=True)
-class Watched:
-    """An attempt whose silence is limited.
-
-    Attributes:
-        routed: the request.
-        facts: the candidate that is tried.
-        until: when it must have said something, on the clock of ``time.monotonic``.
-        ledger: where its end is noted.
-        another: another model waits to be tried.
-        litellm_router: the ``litellm.Router`` that makes it.
-        group: its model group there.
-    """
-
-    routed: Routed
-    facts: ModelFacts
-    until: float
-    ledger: Ledger
-    another: bool
-    litellm_router: Any
-    group: str
-
-    @contextlib.contextmanager
-    def limit(self) -> Iterator[None]:
-        """Cancels what runs within it when the attempt has been silent for too long."""
-        left_s = max(0.0, self.until - time.monotonic())
-        with anyio.CancelScope() as scope:
-            countdown = Countdown(asyncio.get_running_loop(), left_s, scope.cancel)
-            try:
-                yield
-            finally:
-                countdown.cancel()
-
-    def expired(self) -> litellm.Timeout:
-        """Closes the attempt as failed, and makes LiteLLM's error of it."""
-        for call in self.routed.calls[-1:]:
-            self.ledger.fail(call, None, status=None)
-        error = litellm.Timeout(
-            message=f"{self.facts.name} was silent for longer than usual.",
-            model=self.facts.model,
-            llm_provider=self.facts.provider,
-        )
-        self.spare_retries(error)
-        return error
-
-    def spare_retries(self, error: Exception) -> None:
-        """Takes from ``error`` the retries that nobody asked for, where a model with a single deployment failed:
-        another model is worth more."""
-        deployments = registry.entries_of(self.litellm_router, self.group) if self.another else ()
-        if len(deployments) == 1 and not asked_for(self.litellm_router, deployments[0]):
-            with contextlib.suppress(AttributeError):
-                error.num_retries = 0  # type: ignore[attr-defined] # LiteLLM asks the exception how often to retry
 
 
 _watched: ContextVar[Watched | None] = ContextVar("ofox_watched", default=None)
@@ -139,18 +85,30 @@ class _Host:
 
     def invoke(self, op: str) -> Any:
         function = self._host.invoke(op)
-        if not inspect.iscoroutinefunction(function):
-            return function
+        if inspect.iscoroutinefunction(function):
+            return self._in_time(op, function)
+        return self._sound(function) if op == _CHAT else function
 
+    def _in_time(self, op: str, function: Callable[..., Any]) -> Any:
         @functools.wraps(function)
         async def in_time(*args: Any, **kwargs: Any) -> Any:
             routed = Routed.of(kwargs) or current_routed.get()
             watched = _watch(routed, kwargs, events.Start.of(kwargs), self._brain, self._router())
-            answer = await _made_in_time(watched, function, *args, **kwargs)
-            chat = op == _CHAT and isinstance(answer, litellm.CustomStreamWrapper)
-            return _begun(answer, routed, watched, self._brain) if chat else answer
+            answer = await _made_in_time(watched, routed, self._brain, function, *args, **kwargs)
+            # The id of a response in the background is out before anything is said.
+            streams = op in _STREAMED and hasattr(answer, "__aiter__") and not kwargs.get("background")
+            return _begun(answer, routed, watched, self._brain) if streams else answer
 
         return in_time
+
+    def _sound(self, function: Callable[..., Any]) -> Any:
+        @functools.wraps(function)
+        def sound(*args: Any, **kwargs: Any) -> Any:
+            answer = function(*args, **kwargs)
+            streams = isinstance(answer, litellm.CustomStreamWrapper)
+            return _begun(answer, Routed.of(kwargs) or current_routed.get(), None, self._brain) if streams else answer
+
+        return sound
 
 
 def _stand_in(router: Any, brain: Brain) -> bool:
@@ -165,7 +123,7 @@ def _stand_in(router: Any, brain: Brain) -> bool:
 
 def _wrap(router: Any, brain: Brain) -> bool:
     """Wraps the methods by which ``router`` makes attempts; whether it has them."""
-    make_call, streaming = getattr(router, "make_call", None), getattr(router, "_acompletion_streaming_iterator", None)
+    make_call = getattr(router, "make_call", None)
     if make_call is None:
         return False
 
@@ -173,41 +131,87 @@ def _wrap(router: Any, brain: Brain) -> bool:
     async def in_time(original_function: Any, *args: Any, **kwargs: Any) -> Any:
         group, depth = str(kwargs.get("model") or ""), kwargs.get("fallback_depth")
         start = events.Start(group, group, None, depth if isinstance(depth, int) else 0, kwargs)
-        watched = _watch(Routed.of(kwargs) or current_routed.get(), kwargs, start, brain, router)
+        routed = Routed.of(kwargs) or current_routed.get()
+        watched = _watch(routed, kwargs, start, brain, router)
         token = _watched.set(watched)
         try:
-            return await _made_in_time(watched, make_call, original_function, *args, **kwargs)
+            return await _made_in_time(watched, routed, brain, make_call, original_function, *args, **kwargs)
         finally:
             _watched.reset(token)
 
-    @functools.wraps(streaming or make_call)
-    async def beginning_in_time(model_response: Any, *args: Any, **kwargs: Any) -> Any:
-        inner = _begun(model_response, _routed_of(args, kwargs), _watched.get(), brain)
-        return await streaming(inner, *args, **kwargs)  # type: ignore[misc]
-
     router.make_call = in_time
+    for name in _ITERATORS:
+        streaming = getattr(router, name, None)
+        if streaming is not None:
+            setattr(router, name, _beginning_in_time(streaming, brain))
+    streaming = getattr(router, "_completion_streaming_iterator", None)
     if streaming is not None:
-        router._acompletion_streaming_iterator = beginning_in_time
+        router._completion_streaming_iterator = _beginning(streaming, brain)
     return True
 
 
-async def _made_in_time(watched: Watched | None, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _beginning_in_time(streaming: Callable[..., Any], brain: Brain) -> Any:
+    names = tuple(inspect.signature(streaming).parameters)
+
+    @functools.wraps(streaming)
+    async def beginning_in_time(*args: Any, **kwargs: Any) -> Any:
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        given[names[0]] = _begun(given[names[0]], _routed_of(given), _watched.get(), brain)
+        return await streaming(**given)
+
+    return beginning_in_time
+
+
+def _beginning(streaming: Callable[..., Any], brain: Brain) -> Any:
+    names = tuple(inspect.signature(streaming).parameters)
+
+    @functools.wraps(streaming)
+    def beginning(*args: Any, **kwargs: Any) -> Any:
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        given[names[0]] = _begun(given[names[0]], _routed_of(given), None, brain)
+        return streaming(**given)
+
+    return beginning
+
+
+async def _made_in_time(
+    watched: Watched | None, routed: Routed | None, brain: Brain, make: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
     """What ``make`` answers, up to where a stream begins. Raises ``litellm.Timeout`` when it takes too long."""
     if watched is None:
-        return await make(*args, **kwargs)
+        return await _made(None, routed, brain, make, *args, **kwargs)
     try:
         with watched.limit():
-            return await make(*args, **kwargs)
+            return await _made(watched, routed, brain, make, *args, **kwargs)
     except Exception as error:
         watched.spare_retries(error)
         raise
     raise watched.expired()
 
 
+async def _made(
+    watched: Watched | None, routed: Routed | None, brain: Brain, make: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    answer = await make(*args, **kwargs)
+    stream = getattr(answer, "inner", answer)
+    if routed is not None and isinstance(stream, litellm.TextCompletionStreamWrapper):
+        # LiteLLM hands it out before the provider says anything, and never goes on from it to another model.
+        stream.completion_stream = await begun(_begun(stream.completion_stream, routed, None, brain))
+    return answer
+
+
 def _begun(stream: Any, routed: Routed | None, watched: Watched | None, brain: Brain) -> Any:
-    """``stream``, of a chat, such that it must say something, and in time where that is limited."""
-    sound = stream if routed is None else _Sound(stream, routed, watched, brain.ledger())
-    return sound if watched is None else _Prompt(sound, watched)
+    """``stream``, such that it must say something, and in time where that is limited."""
+    if routed is None:
+        return stream
+    return from_the_start(stream, partial(_lost, routed, watched, brain.ledger()), watched)
+
+
+def _lost(routed: Routed, watched: Watched | None, ledger: Ledger) -> Exception:
+    error = failed_hollow(routed, ledger)
+    if watched is not None:
+        watched.spare_retries(error)
+    return in_vain(error)
 
 
 def _watch(
@@ -236,103 +240,7 @@ def _watch(
     return Watched(routed, facts, until, brain.ledger(), another, litellm_router, start.group)
 
 
-def _routed_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Routed | None:
+def _routed_of(given: Mapping[str, Any]) -> Routed | None:
     """The request whose stream LiteLLM wraps, by the arguments with which it does so."""
-    asked = kwargs.get("initial_kwargs", args[1] if len(args) > 1 else None)
+    asked = given.get("initial_kwargs")
     return (Routed.of(asked) if isinstance(asked, dict) else None) or current_routed.get()
-
-
-class _Outer:
-    """What passes for the LiteLLM stream within it, of which it changes how it is read."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:  # LiteLLM asks a stream for its class
-        return self._inner.__class__
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def __aiter__(self) -> Any:
-        return self
-
-
-class _Sound(_Outer):
-    """A LiteLLM stream that fails when it ends without an answer (see :mod:`ofox_middleware.hollow`)."""
-
-    def __init__(self, inner: Any, routed: Routed, watched: Watched | None, ledger: Ledger) -> None:
-        super().__init__(inner)
-        self._routed = routed
-        self._watched = watched
-        self._ledger = ledger
-        self._spoken = False
-
-    async def __anext__(self) -> Any:
-        chunk = await self._inner.__anext__()
-        if self._spoken:
-            return chunk
-        if not is_hollow(self._inner):
-            self._spoken = not says_nothing(chunk)
-            return chunk
-        for call in self._routed.calls[-1:]:
-            self._ledger.fail(call, None, status=sniff.BAD_GATEWAY)
-        error = no_answer(self._routed.model)
-        if self._watched is not None:
-            self._watched.spare_retries(error)
-        raise _begun_in_vain(error)
-
-
-def no_answer(model: str) -> litellm.InternalServerError:
-    """What a stream of ``model`` that ends without an answer is told as."""
-    return litellm.InternalServerError(message=MESSAGE, model=model, llm_provider="")
-
-
-def _begun_in_vain(error: Any) -> Exception:
-    """``error`` of a stream that has said nothing yet, so that LiteLLM goes on to the next model."""
-    failed: Exception = litellm.exceptions.MidStreamFallbackError(
-        message=error.message,
-        model=error.model,
-        llm_provider=error.llm_provider or "",
-        original_exception=error,
-        is_pre_first_chunk=True,
-    )
-    return failed
-
-
-class _Prompt(_Outer):
-    """A LiteLLM stream that must say something in time."""
-
-    def __init__(self, inner: Any, watched: Watched) -> None:
-        super().__init__(inner)
-        self._watched: Watched | None = watched
-
-    async def __anext__(self) -> Any:
-        watched = self._watched
-        if watched is None:
-            return await self._inner.__anext__()
-        with watched.limit():
-            chunk = await self._inner.__anext__()
-            if not says_nothing(chunk):
-                self._watched = None
-            return chunk
-        raise _begun_in_vain(watched.expired())
-
-
-def says_nothing(chunk: Any) -> bool:
-    """Whether a chunk of a LiteLLM stream holds only what comes before a model has said anything."""
-    if isinstance(chunk, (bytes, str)):
-        return sniff.says_nothing(chunk.encode() if isinstance(chunk, str) else chunk)
-    choices = getattr(chunk, "choices", None)
-    if not isinstance(choices, list) or getattr(chunk, "usage", None):
-        return False
-    return all(_is_unspoken(choice) for choice in choices)
-
-
-def _is_unspoken(choice: Any) -> bool:
-    if getattr(choice, "finish_reason", None) or getattr(choice, "text", None):
-        return False
-    delta = getattr(choice, "delta", None)
-    given = delta if isinstance(delta, Mapping) or delta is None else delta.model_dump()
-    return isinstance(given, Mapping) and not any(value for name, value in given.items() if name != "role")

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import litellm
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware.errors import OfoxError
+from ofox_middleware.ledger import Ledger
 from ofox_middleware.litellm_adapting import adapted, allow_dropping, put
+from ofox_middleware.litellm_beginning import Sound, begun, begun_sync, failed_hollow
 from ofox_middleware.litellm_routed import Routed, card_params, current_routed, hops, sets_timeout
 from ofox_middleware.litellm_stream import finished
 from ofox_middleware.router import SmartRouter
@@ -22,8 +25,9 @@ from ofox_middleware.router import SmartRouter
 _PATH = "/v1/chat/completions"
 
 
-async def acompletion(brain: SmartRouter, kwargs: dict[str, Any]) -> Any:
-    """``litellm.acompletion``; the pool is that of ``brain``'s settings."""
+async def acompletion(brain: SmartRouter, ledger: Ledger, kwargs: dict[str, Any]) -> Any:
+    """``litellm.acompletion``; the pool is that of ``brain``'s settings. A stream is handed out once it says something,
+    until when the next candidate may still take over."""
     routed = _route(brain, kwargs)
     if routed is None:
         return await litellm.acompletion(**kwargs)
@@ -33,7 +37,10 @@ async def acompletion(brain: SmartRouter, kwargs: dict[str, Any]) -> Any:
         while True:
             name = waiting.pop(0)
             try:
-                return finished(await litellm.acompletion(**_asked(routed, name, kwargs, brain)), routed, brain)
+                answer = await litellm.acompletion(**_asked(routed, name, kwargs, brain))
+                if isinstance(answer, litellm.CustomStreamWrapper):
+                    answer = await begun(Sound(answer, partial(failed_hollow, routed, ledger)))
+                return finished(answer, routed, brain)
             except Exception as error:
                 waiting = routed.worth_trying(brain, name, error, waiting)
                 if not waiting:
@@ -48,8 +55,8 @@ async def acompletion(brain: SmartRouter, kwargs: dict[str, Any]) -> Any:
         current_routed.reset(token)
 
 
-def completion(brain: SmartRouter, kwargs: dict[str, Any]) -> Any:
-    """``litellm.completion``; the pool is that of ``brain``'s settings."""
+def completion(brain: SmartRouter, ledger: Ledger, kwargs: dict[str, Any]) -> Any:
+    """``litellm.completion``, likewise."""
     routed = _route(brain, kwargs)
     if routed is None:
         return litellm.completion(**kwargs)
@@ -59,7 +66,10 @@ def completion(brain: SmartRouter, kwargs: dict[str, Any]) -> Any:
         while True:
             name = waiting.pop(0)
             try:
-                return finished(litellm.completion(**_asked(routed, name, kwargs, brain)), routed, brain)
+                answer = litellm.completion(**_asked(routed, name, kwargs, brain))
+                if isinstance(answer, litellm.CustomStreamWrapper):
+                    answer = begun_sync(Sound(answer, partial(failed_hollow, routed, ledger)))
+                return finished(answer, routed, brain)
             except Exception as error:
                 waiting = routed.worth_trying(brain, name, error, waiting)
                 if not waiting:

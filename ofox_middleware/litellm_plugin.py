@@ -216,12 +216,14 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
             call = events.call_of(kwargs.get("litellm_logging_obj"))
             attempt = events.Start.of(kwargs)
             routed = None if call is None else call.routed
-            if call is not None and routed is None and attempt.depth:
+            if call is not None and routed is None and (attempt.depth or attempt.retries):
                 # With a Router each attempt is a call of its own; whatever else is called meanwhile is no fallback.
                 routed = current_routed.get()
             if not isinstance(routed, Routed):
                 return None
-            return events.broken_off(routed.model) if routed.spoken else routed.instead_of(attempt)
+            if routed.spoken:
+                return events.broken_off(routed.model)
+            return routed.instead_of(attempt) or routed.passed_over(attempt, self.router.health)
         except Exception:  # noqa: BLE001 - an error of ours must not cost the request
             self._slip("withdrawn")
             return None
@@ -428,13 +430,13 @@ def attach(router: Any, smart_router: SmartRouter | None = None) -> OfoxLogger:
 async def acompletion(model: str, messages: list[Any], **options: Any) -> Any:
     """``litellm.acompletion`` that understands ``model="auto"``, with fallbacks; the pool is ``Settings.models``."""
     _listen()
-    return await litellm_plain.acompletion(ofox.router, {**options, "model": model, "messages": messages})
+    return await litellm_plain.acompletion(ofox.router, ofox.ledger, {**options, "model": model, "messages": messages})
 
 
 def completion(model: str, messages: list[Any], **options: Any) -> Any:
     """``litellm.completion`` that understands ``model="auto"``, with fallbacks; the pool is ``Settings.models``."""
     _listen()
-    return litellm_plain.completion(ofox.router, {**options, "model": model, "messages": messages})
+    return litellm_plain.completion(ofox.router, ofox.ledger, {**options, "model": model, "messages": messages})
 
 
 def _listen() -> None:

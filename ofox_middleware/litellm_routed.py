@@ -29,6 +29,7 @@ class Routed:
         decision: what was decided.
         hops: the pick and the fallbacks that LiteLLM was given, pool names.
         free: parameters that the hops' cards set because the caller did not.
+        given_up: pool names of which not even a retry is wanted while another model waits.
         tried: pool names in the order in which they were tried; a retry of the same model counts once.
         calls: LiteLLM's calls for it, one in a proxy, one for each attempt in the SDK.
         now: the hop that is being tried, where we know it ourselves.
@@ -42,7 +43,7 @@ class Routed:
 
     __slots__ = (
         "_failures", "_fault", "_first_byte", "_lacks", "_reported", "_started", "_withdrawn", "calls", "decision",
-        "fallbacks", "free", "hops", "now", "own_timeout", "patient", "span", "spoken", "stamps", "tried",
+        "fallbacks", "free", "given_up", "hops", "now", "own_timeout", "patient", "span", "spoken", "stamps", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +70,7 @@ class Routed:
         self.own_timeout = own_timeout
         self.spoken = False
         self.span = span
+        self.given_up: set[str] = set()
         self.calls: list[Call] = []
         self.now: str | None = None
         self.tried: list[str] = []
@@ -156,6 +158,23 @@ class Routed:
             return None
         groups = {self.decision.targets[name].model for name in self._withdrawn}
         return None if groups.isdisjoint((attempt.group, attempt.model)) else self._fault
+
+    def passed_over(self, attempt: events.Start, health: HealthBook) -> Exception | None:
+        """The error to give in place of ``attempt`` while another model waits, ``None`` when it may be made.
+
+        A model that has been given up is not asked again, and one that has tripped since the request began is not asked
+        before one that has not: where LiteLLM copied our list, only this keeps to the order of health.
+        """
+        facts = self.target(attempt) if self.patient and self.now is None else None
+        if facts is None or (facts.name == self.hops[0] and facts.name not in self.given_up):
+            return None
+        if facts.name not in self.given_up and (facts.name in self.tried or not health.tripped(facts.name)):
+            return None
+        gone = {*self.tried, *self.given_up, facts.name}
+        if all(name in gone or health.tripped(name) for name in self.hops):
+            return None
+        self.given_up.add(facts.name)
+        return events.passed_over(facts.name)
 
     def drop(self) -> None:
         """The caller lost interest: what is still open ends without a verdict. May run in a destructor."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from ofox_middleware import litellm_events as events
 from ofox_middleware.ledger import Ledger
-from ofox_middleware.litellm_patience import no_answer, says_nothing
+from ofox_middleware.litellm_beginning import no_answer, says_nothing
 from ofox_middleware.litellm_routed import Routed, current_routed
 from ofox_middleware.litellm_stamp import FrameStamper, stamp, stamped_chunk
 from ofox_middleware.router import SmartRouter

@@ -26,7 +26,8 @@ ORDER = """
     members body splice headers sniff hollow replies replay guard patience answer exchange hedging dispatch beside asgi
     plugin_state litellm_registry litellm_facts litellm_pool litellm_stamp litellm_events litellm_spans
     litellm_adapting litellm_routed
-    litellm_retries litellm_patience litellm_wildcards litellm_stream litellm_private litellm_keeper litellm_tags
+    litellm_retries litellm_beginning litellm_patience litellm_wildcards litellm_stream litellm_private
+    litellm_keeper litellm_tags
     litellm_memory litellm_usage
     litellm_access litellm_limits
     litellm_proxy litellm_hook litellm_plain litellm_attach litellm_setup litellm_plugin

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +22,22 @@ def test_an_end_that_no_provider_announced_is_hollow() -> None:
     assert is_hollow(source())
     assert is_hollow(SimpleNamespace(completion_stream=source()))
     assert is_hollow(SimpleNamespace(litellm_custom_stream_wrapper=source()))
+
+
+def test_a_generator_is_looked_into() -> None:
+    """LiteLLM hands out streamed text completions through one, whose argument is the stream that knows."""
+
+    async def passing_on(response: object) -> AsyncGenerator[object, None]:
+        yield response
+
+    async def main() -> None:
+        through = passing_on(source())
+        await anext(through)
+        assert is_hollow(through)
+        await through.aclose()
+        assert not is_hollow(through)
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,15 @@ def routing(**config: Any) -> dict[str, Any]:
     return {"model_routing_config": config}
 
 
+def native(name: str, base_url: str, backend: str = "") -> dict[str, Any]:
+    """An entry of ``model_list`` whose provider speaks Anthropic's protocol, with the facts and prices of `mid`, or of
+    the model in :data:`MODELS` that is called ``name``."""
+    facts = MODELS.get(name, MODELS["mid"])
+    made = deployment(name, "", base_url, ofox=facts)
+    made["litellm_params"].update(model=f"anthropic/{backend or f'prov-{name}'}", api_base=base_url)
+    return made
+
+
 def config(base_url: str, **ofox: Any) -> dict[str, Any]:
     """A proxy's configuration with three priced models and one that does not chat; ``auto`` is not listed."""
     models = [deployment(name, f"prov-{name}", base_url, ofox=facts) for name, facts in MODELS.items()]
@@ -79,6 +88,16 @@ def proxy(proxy_process: Proxy, upstream: Upstream) -> Proxy:
     """The proxy, with every model in good health."""
     httpx.post(f"{proxy_process.base_url}/_reset", timeout=30)
     return proxy_process
+
+
+@pytest.fixture
+def claude(proxy: Proxy, upstream: Upstream) -> Iterator[str]:
+    """A group whose provider speaks Anthropic's protocol; LiteLLM knows that it has no `stream_options` and tells its
+    tokens unasked."""
+    added = native("claude", upstream.base_url, "claude-house")
+    httpx.post(f"{proxy.base_url}/_models", json=added, timeout=30).raise_for_status()
+    yield "claude"
+    httpx.delete(f"{proxy.base_url}/_models/id-claude", timeout=30).raise_for_status()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -119,18 +118,6 @@ def test_a_fallback_of_a_stream_is_counted(proxy: Proxy, upstream: Upstream) -> 
     assert (answer.headers["x-ofox-model"], record["model_group"]) == ("dear", "dear")
     assert tokens(record) == COUNTED
     assert "completion_tokens" not in answer.text
-
-
-@pytest.fixture
-def claude(proxy: Proxy, upstream: Upstream) -> Iterator[str]:
-    """A group whose provider, as LiteLLM knows, has no `stream_options` and tells its tokens unasked."""
-    params = {"model": "anthropic/claude-house", "api_base": upstream.base_url, "api_key": "sk-upstream"}
-    prices = {name: price for name, price in MODELS["mid"].items() if name.endswith("_cost_per_token")}
-    info = {"id": "id-claude", "ofox": MODELS["mid"]}
-    added = {"model_name": "claude", "litellm_params": {**params, **prices}, "model_info": info}
-    httpx.post(f"{proxy.base_url}/_models", json=added, timeout=30).raise_for_status()
-    yield "claude"
-    httpx.delete(f"{proxy.base_url}/_models/id-claude", timeout=30).raise_for_status()
 
 
 @pytest.mark.parametrize(

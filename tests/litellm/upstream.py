@@ -39,6 +39,8 @@ class Behaviour:
     """A 200 with this in place of an answer: a page, or JSON that breaks off."""
     stall: bool = False
     """Streams: silence after a first chunk without content."""
+    stall_after: int | None = None
+    """Streams: silence after this many content chunks."""
     break_after: int | None = None
     """Streams: an error frame after this many content chunks."""
     chunk_delay_s: float = 0.0
@@ -207,12 +209,12 @@ async def _frames(kind: str, body: dict[str, Any], how: Behaviour) -> AsyncItera
     frames = maker.get(kind, _response_frames)(body)
     contents = 0
     if how.stall:
-        choice = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
-        yield _data({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": _model(body),
-                     "choices": [choice]})  # fmt: skip
+        yield _opening(kind, body)
         await asyncio.sleep(SILENT_S)
     for content, frame in frames:
         if content:
+            if contents == how.stall_after:
+                await asyncio.sleep(SILENT_S)
             if how.break_after is not None and contents >= how.break_after:
                 error = {"message": how.message, "type": "server_error", "code": 500}
                 if kind == "responses":
@@ -224,6 +226,19 @@ async def _frames(kind: str, body: dict[str, Any], how: Behaviour) -> AsyncItera
             contents += 1
             await asyncio.sleep(how.chunk_delay_s)
         yield frame
+
+
+def _opening(kind: str, body: dict[str, Any]) -> str:
+    """What a stream sends before the model has said anything."""
+    base = {"id": "chatcmpl-1", "created": 1, "model": _model(body)}
+    if kind == "chat/completions":
+        choice = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
+        return _data({**base, "object": "chat.completion.chunk", "choices": [choice]})
+    if kind == "completions":
+        return _data(
+            {**base, "object": "text_completion", "choices": [{"index": 0, "text": "", "finish_reason": None}]}
+        )
+    return next((_message_frames if kind == "messages" else _response_frames)(body))[1]
 
 
 def _data(payload: dict[str, Any]) -> str:
