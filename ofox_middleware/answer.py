@@ -39,7 +39,11 @@ class Answer:
         self.tail: deque[Any] = deque(maxlen=3)
 
     def begin(self, start: Message) -> str:
-        """Looks at ``http.response.start``. What the body is announced to be, as :func:`sniff.announced` has it."""
+        """Looks at ``http.response.start``.
+
+        Returns:
+            What the body is announced to be, in the words of :func:`~ofox_middleware.sniff.announced`.
+        """
         self.status = status = start["status"]
         headers = start.get("headers", ())
         kind, self.cost_usd = sniff.announced(headers)

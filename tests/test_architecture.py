@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,35 @@ def imported(tree: ast.AST) -> set[str]:
     return names
 
 
+def defined(tree: ast.Module) -> set[str]:
+    """The names that a module defines, those of its classes as ``Class.name``."""
+    names: set[str] = set()
+    for node in tree.body:
+        names |= bound(node)
+        if isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}.{name}" for inside in ast.walk(node) for name in bound(inside)}
+    return names
+
+
+def bound(node: ast.AST) -> set[str]:
+    """The names that one statement defines."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return {node.name}
+    targets: list[ast.expr] = []
+    if isinstance(node, ast.Assign):
+        targets = node.targets
+    elif isinstance(node, ast.AnnAssign):
+        targets = [node.target]
+    named = {target.id for target in targets if isinstance(target, ast.Name)}
+    return named | {target.attr for target in targets if isinstance(target, ast.Attribute)}
+
+
+def leads_somewhere(target: str, known: dict[str, set[str]]) -> bool:
+    """Whether ``module``, ``module.name`` or ``module.Class.name`` exists."""
+    module, _, name = target.partition(".")
+    return module in known and (not name or name in known[module])
+
+
 @pytest.mark.parametrize("name", sorted(set(modules()) - {"__init__", "__main__"}))
 def test_imports_point_up(name: str) -> None:
     """A file imports only what stands above it in the house."""
@@ -112,3 +142,26 @@ def test_every_test_says_what_it_pins() -> None:
         and not ast.get_docstring(node)
     ]
     assert not silent
+
+
+def test_references_in_docstrings_lead_somewhere() -> None:
+    """What a docstring refers to by its full name exists where it says."""
+    known = {name: defined(tree) for name, tree in modules().items()}
+    lost = [
+        f"{name}.py: {target}"
+        for name in known
+        for target in re.findall(r":\w+:`~?ofox_middleware\.([\w.]+)`", (PACKAGE / f"{name}.py").read_text("utf-8"))
+        if not leads_somewhere(target, known)
+    ]
+    assert not lost
+
+
+def test_tests_that_pages_name_exist() -> None:
+    """A page that names a test as its proof names one that is there."""
+    lost = []
+    for page in sorted(TESTS.rglob("*.md")):
+        for file, test in re.findall(r"`([\w/]+\.py)::(\w+)", page.read_text("utf-8")):
+            path = TESTS / file
+            if not path.is_file() or f"def {test}(" not in path.read_text("utf-8"):
+                lost.append(f"{page.name}: {file}::{test}")
+    assert not lost
