@@ -35,8 +35,8 @@ def proxy(*, quick: bool) -> dict[str, Any]:
         return {}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "proxy.md"
-        size = ["--rounds", "3", "--size", "40"] if quick else ["--rounds", "16", "--size", "80"]
-        command = [sys.executable, "-m", "benchmarks.speed.proxy", *size, "--out", str(out)]
+        size = ["--rounds", "3", "--size", "40"] if quick else ["--rounds", "10", "--size", "240"]
+        command = [sys.executable, "-m", "benchmarks.speed.proxy", "--boots", "1", *size, "--out", str(out)]
         if subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.DEVNULL).returncode:
             print("the proxy part has failed; the others stand", file=sys.stderr)
             return {}

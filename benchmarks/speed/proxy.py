@@ -3,12 +3,17 @@
 Run with ``python -m benchmarks.speed.proxy``; it writes ``benchmarks/results/proxy.md``. Three proxies run side by
 side before one simulated provider on loopback: with our plugin, without it, and with LiteLLM's ``complexity_router``.
 Each is one worker, kept busy by a few clients at once. The contenders take turns, round by round, in an order that
-rotates, and every ratio is taken within a round, so that a busy machine slows all of them. Who names a model names
-those that ``auto`` picked before, as often as it did. Processor time of the proxy for each request says the same as
-throughput where the machine has nothing else to do, and is steadier where it has.
+rotates, so that a busy machine slows all of them. Who names a model names those that ``auto`` picked before, as often
+as it did. A worker is one event loop, so the processor time of the proxy for a request says what throughput it can
+reach, and is steadier than the clock where the machine has something else to do.
+
+One full collection of garbage in LiteLLM's heap takes as long as some forty requests, and comes once in more than a
+thousand. So rounds are long, and ratios are those of the totals over all rounds, which count every collection, where a
+median of the rounds would leave them out. Where things lie in memory is settled by a boot, so there are several.
 
 Requests are the repository's own prompts (``benchmarks/quality/prompts.jsonl``), half of them alone, half as the last
-turn of a conversation with a system prompt, none of them twice in a round.
+turn of a conversation with a system prompt, none of them twice in a round. In a round all contenders get the same ones,
+each with other numbers at the end.
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +64,10 @@ TURNS = [
 ]
 
 
-def bodies(models: Counter[str], count: int, rng: random.Random, *, stream: bool) -> list[bytes]:
+def bodies(models: Counter[str], prompts: Sequence[str], rng: random.Random, *, stream: bool) -> list[bytes]:
     """Requests for ``models`` in proportion to their counts, every other one a conversation."""
-    prompts = [json.loads(line)["prompt"] for line in PROMPTS.read_text().splitlines()]
     made = []
-    for index, prompt in enumerate(rng.sample(prompts, count)):
+    for index, prompt in enumerate(prompts):
         ask = {"role": "user", "content": f"{prompt} ({rng.randrange(10**6)})"}
         messages = [ask] if index % 2 else [{"role": "system", "content": SYSTEM}, *TURNS, ask]
         [model] = rng.choices(list(models), list(models.values()))
@@ -108,19 +112,31 @@ class Server:
 
 @dataclass
 class Contender:
-    """A way to ask, and what was measured of it, round by round; ``answered`` counts the models in the answers."""
+    """A way to ask, and what was measured of it, round by round.
+
+    Attributes:
+        answered: the models in the answers, counted.
+        wall_ms, cpu_ms: of one request, as means over a round.
+        times: seconds that each request took.
+    """
 
     name: str
     server: Server
     models: Counter[str]
     answered: Counter[str] = field(default_factory=Counter)
-    per_s: list[float] = field(default_factory=list)
+    wall_ms: list[float] = field(default_factory=list)
     cpu_ms: list[float] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
 
     def clear(self) -> None:
-        for figures in (self.per_s, self.cpu_ms, self.times):
+        for figures in (self.wall_ms, self.cpu_ms, self.times):
             figures.clear()
+
+    def add(self, other: Contender) -> None:
+        """Takes in what was measured of ``other``, the same contender after another boot."""
+        self.wall_ms += other.wall_ms
+        self.cpu_ms += other.cpu_ms
+        self.times += other.times
 
     async def round(self, session: aiohttp.ClientSession, asks: list[bytes], clients: int) -> None:
         queue = iter(asks)
@@ -138,7 +154,7 @@ class Contender:
 
         cpu_s, began = self.server.cpu_s(), time.perf_counter()
         await asyncio.gather(*(client() for _ in range(clients)))
-        self.per_s.append(len(asks) / (time.perf_counter() - began))
+        self.wall_ms.append((time.perf_counter() - began) / len(asks) * 1e3)
         # LiteLLM logs a little after it has answered, and that belongs to the request as well.
         await asyncio.sleep(0.2)
         self.cpu_ms.append((self.server.cpu_s() - cpu_s) / len(asks) * 1e3)
@@ -216,9 +232,10 @@ def contenders(folder: Path, provider_port: int, ports: Sequence[int]) -> Iterat
         ]
 
 
-async def measure(rows: list[Contender], *, rounds: int, size: int, clients: int, stream: bool) -> None:
+async def measure(rows: list[Contender], *, rounds: int, size: int, clients: int, stream: bool, seed: int) -> None:
     """``rounds`` rounds of ``size`` requests for each of ``rows``, after two that do not count."""
-    rng = random.Random(1)
+    rng = random.Random(seed)
+    prompts = [json.loads(line)["prompt"] for line in PROMPTS.read_text().splitlines()]
     order = itertools.cycle(range(len(rows)))
     # Connections are dropped before the servers drop them, after five idle seconds, while the others have their turn.
     connector = aiohttp.TCPConnector(limit=clients, keepalive_timeout=2)
@@ -226,8 +243,9 @@ async def measure(rows: list[Contender], *, rounds: int, size: int, clients: int
     async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
         for number in range(-2, rounds):
             first = next(order)
+            asked = rng.sample(prompts, size)
             for row in [*rows[first:], *rows[:first]]:
-                await row.round(session, bodies(row.models, size, rng, stream=stream), clients)
+                await row.round(session, bodies(row.models, asked, rng, stream=stream), clients)
             if number == -1:
                 # LiteLLM takes longer for some models than for others: those who name one name those that auto picked.
                 for row in rows[1:3]:
@@ -236,13 +254,16 @@ async def measure(rows: list[Contender], *, rounds: int, size: int, clients: int
                     row.clear()
 
 
-def ratio(ours: list[float], theirs: list[float]) -> str:
-    """The median over the rounds, and the middle half of them."""
-    found = [mine / other for mine, other in zip(ours, theirs, strict=True)]
-    if len(found) < 2:
-        return f"{found[0]:.3f}"
-    low, _, high = statistics.quantiles(found, n=4)
-    return f"{statistics.median(found):.3f} ({low:.3f}-{high:.3f})"
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """Of the totals over all rounds, with 95% of what resampled rounds give."""
+    pairs = list(zip(ours, theirs, strict=True))
+    rng = random.Random(1)
+    drawn = sorted(_of_totals(rng.choices(pairs, k=len(pairs))) for _ in range(2000))
+    return f"{_of_totals(pairs):.3f} ({drawn[50]:.3f}-{drawn[-50]:.3f})"
+
+
+def _of_totals(pairs: Sequence[tuple[float, float]]) -> float:
+    return sum(ours for ours, _ in pairs) / sum(theirs for _, theirs in pairs)
 
 
 def table(rows: list[Contender]) -> list[str]:
@@ -255,37 +276,52 @@ def table(rows: list[Contender]) -> list[str]:
     for row in rows:
         cuts = statistics.quantiles(row.times, n=100)
         lines.append(
-            f"| {row.name} | {statistics.median(row.per_s):.1f} | {cuts[49] * 1e3:.1f} | {cuts[98] * 1e3:.1f} "
-            f"| {statistics.median(row.cpu_ms):.2f} |"
+            f"| {row.name} | {1e3 / statistics.mean(row.wall_ms):.1f} | {cuts[49] * 1e3:.1f} | {cuts[98] * 1e3:.1f} "
+            f"| {statistics.mean(row.cpu_ms):.2f} |"
         )
     lines += ["", "| plugin with auto, divided by | requests/s | cpu ms/request |", "| --- | --- | --- |"]
-    lines += [f"| {row.name} | {ratio(auto.per_s, row.per_s)} | {ratio(auto.cpu_ms, row.cpu_ms)} |" for row in rows[1:]]
+    for row in rows[1:]:
+        # Requests per second are the inverse of the time for one, so theirs is divided by ours.
+        lines.append(f"| {row.name} | {ratio(row.wall_ms, auto.wall_ms)} | {ratio(auto.cpu_ms, row.cpu_ms)} |")
     return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30, help="how often the contenders take turns")
-    parser.add_argument("--size", type=int, default=120, help="requests of one contender in one round")
+    parser.add_argument("--boots", type=int, default=2, help="how often the proxies are started anew")
+    parser.add_argument("--rounds", type=int, default=8, help="how often the contenders take turns after each boot")
+    parser.add_argument(
+        "--size", type=int, default=300, help="requests of one contender in one round; streams: a third"
+    )
     parser.add_argument("--clients", type=int, default=8, help="requests under way at once")
     parser.add_argument("--kinds", nargs="+", choices=("plain", "streamed"), default=["plain", "streamed"])
     parser.add_argument("--out", type=Path, default=RESULT, help="where the table goes; - prints it only")
     options = parser.parse_args()
+    found: dict[str, list[Contender]] = {}
+    for boot in range(options.boots):
+        provider_port, *ports = _free_ports(4)
+        with tempfile.TemporaryDirectory() as name, contenders(Path(name), provider_port, ports) as rows:
+            for kind in options.kinds:
+                for row in rows:
+                    row.clear()
+                stream = kind == "streamed"
+                size = max(1, options.size // 3) if stream else options.size
+                running = measure(
+                    rows, rounds=options.rounds, size=size, clients=options.clients, stream=stream, seed=boot
+                )
+                asyncio.run(running)
+                so_far = found.setdefault(kind, [replace(row, times=[], wall_ms=[], cpu_ms=[]) for row in rows])
+                for total, row in zip(so_far, rows, strict=True):
+                    total.add(row)
     text = [
         "# Throughput of the LiteLLM proxy",
         "",
-        f"`make bench-proxy`: {options.rounds} interleaved rounds of {options.size} requests for each contender, "
-        f"{options.clients} at a time, one worker, provider on loopback. Ratios are medians of the ratios within a "
-        "round, with the middle half of the rounds in brackets.",
+        f"`make bench-proxy`: {options.boots} boots, {options.rounds} interleaved rounds after each, {options.size} "
+        f"requests (streams: a third) for each contender in a round, {options.clients} at a time, one worker, provider "
+        "on loopback. Ratios are those of the totals, with 95% of what resampled rounds give in brackets.",
     ]
-    provider_port, *ports = _free_ports(4)
-    with tempfile.TemporaryDirectory() as name, contenders(Path(name), provider_port, ports) as rows:
-        for kind in options.kinds:
-            for row in rows:
-                row.clear()
-            asyncio.run(measure(rows, rounds=options.rounds, size=options.size, clients=options.clients,
-                                stream=kind == "streamed"))  # fmt: skip
-            text += ["", f"## {kind.capitalize()}", "", *table(rows)]
+    for kind, rows in found.items():
+        text += ["", f"## {kind.capitalize()}", "", *table(rows)]
     text += ["", f"Load average at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores."]
     print("\n".join(text))
     if str(options.out) != "-":
