@@ -31,7 +31,7 @@ class Routed:
         free: parameters that the hops' cards set because the caller did not.
         given_up: pool names of which not even a retry is wanted while another model waits.
         tried: pool names in the order in which they were tried; a retry of the same model counts once.
-        calls: LiteLLM's calls for it, one in a proxy, one for each attempt in the SDK.
+        calls: LiteLLM's calls for it while it is under way, one in a proxy, one for each attempt in the SDK.
         now: the hop that is being tried, where we know it ourselves.
         stamps: whether answers are stamped where LiteLLM receives them, because no later place sees them.
         fallbacks: the list that LiteLLM was given of the hops after the first; it is read again after each failure.
@@ -208,6 +208,8 @@ class Routed:
         if self._reported:
             return
         self._reported = True
+        # Each of them holds this one: a circle, which would be there until garbage is collected.
+        self.calls.clear()
         if self.span is not None:
             spans.ended(self.span, self.model, len(self.tried))
         hidden = getattr(response, "_hidden_params", None)

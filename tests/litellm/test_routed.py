@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import litellm
 import pytest
 
+from ofox_middleware.ledger import Call
 from ofox_middleware.litellm_events import Start
 from ofox_middleware.litellm_routed import Routed
 from ofox_middleware.router import SmartRouter
@@ -49,3 +53,18 @@ def test_after_a_failure_the_next_may_be_tried(brain: SmartRouter, routed: Route
     routed.narrow(brain, pick, litellm.InternalServerError("overloaded", model=pick, llm_provider="house"))
     assert routed.fallbacks == [other]
     assert routed.instead_of(attempt(other)) is None
+
+
+def test_what_has_ended_is_freed_at_once(brain: SmartRouter, routed: Routed) -> None:
+    """Nothing of it waits for a collection of garbage, which in LiteLLM's heap takes as long as many requests."""
+    call = Call()
+    call.routed = Routed(routed.decision, routed.hops)
+    call.routed.calls.append(call)
+    call.routed.ended(brain, ok=True, status=200)
+    known = weakref.ref(call)
+    gc.disable()
+    try:
+        del call
+        assert known() is None
+    finally:
+        gc.enable()
