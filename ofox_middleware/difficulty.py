@@ -33,6 +33,11 @@ KEYWORDS_MOST, KEYWORDS_LEAST, KEYWORDS_MORE = 1.6, 0.5, 0.4
 """Logits that the keywords of a text count in full where the rest of it is easy ("prove that ..."), and where it is
 hard already; and the most that any stuffing of them adds beyond."""
 
+TRIVIAL_AT, TRIVIAL_LOWERS, TRIVIAL_LOWEST = 1.0, 4.0, -4.0
+"""Log-odds of being trivial at which an ask is lowered by half of what it can be; what it can be, in logits; and where
+that ends, since below any model is as good as another. What tells trivial asks from the rest says nothing of harder
+ones: so it enters the difficulty only where it is sure. Chosen on the training sets of ``benchmarks/quality``."""
+
 REMEMBERED = 1024
 """Asks whose judgement is remembered. A turn of a tool loop asks what the one before it asked, and a follow-up leans on
 an ask that was read as such: 0.1 ms saved for a long one. They are known by their hash: no text is kept."""
@@ -49,7 +54,8 @@ _TELLING = 0.05
 
 
 class Weights(msgspec.Struct, frozen=True):
-    """What is learned. Columns: the difficulty logit, then one logit per :data:`TEXT_DOMAINS`.
+    """What is learned. Columns: the difficulty logit, then one logit per :data:`TEXT_DOMAINS`, then in ``table`` and
+    ``scales``, where there is ``trivial``, the log-odds of being trivial.
 
     Attributes:
         format: version of this layout.
@@ -59,6 +65,8 @@ class Weights(msgspec.Struct, frozen=True):
         vocabulary: words and pairs of words, one a line.
         table: one signed byte per word and column, row by row.
         scales: what one step of ``table`` is worth, per column.
+        trivial: the log-odds that any model that can chat answers well at once: one weight for each of ``FEATURES`` in
+            their order, and the constant; empty where that is not judged apart.
         kinds: what a whole share of each of ``TEXT_DOMAINS`` adds to the difficulty.
         common: everyday English words of five letters and more, separated by blanks.
         abilities: logits per domain of ``DOMAINS`` that were fitted beside a tuned difficulty, by model; they replace
@@ -73,6 +81,7 @@ class Weights(msgspec.Struct, frozen=True):
     vocabulary: str = ""
     table: bytes = b""
     scales: list[float] = msgspec.field(default_factory=list)
+    trivial: list[float] = msgspec.field(default_factory=list)
     kinds: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(TEXT_DOMAINS))
     common: str = ""
     abilities: dict[str, list[float]] = msgspec.field(default_factory=dict)
@@ -110,7 +119,7 @@ class DifficultyModel:
     """The built-in classifier: deterministic, no more than a fraction of a millisecond for any prompt."""
 
     __slots__ = (
-        "_absent", "_bias", "_kinds", "_known", "_measures", "_pairs", "_remembered", "_rows", "weights",
+        "_absent", "_bias", "_kinds", "_known", "_measures", "_pairs", "_remembered", "_rows", "_trivial", "weights",
     )  # fmt: skip
 
     def __init__(self, weights: Weights, lexicon: Mapping[str, int]) -> None:
@@ -125,6 +134,9 @@ class DifficultyModel:
         self._known = Words(lexicon, weights.common.split())
         self._kinds = tuple(weights.kinds) if any(weights.kinds) else ()
         self._bias = tuple(weights.bias)
+        self._trivial = tuple(weights.trivial)
+        if len(self._trivial) not in {0, len(FEATURES) + 1}:
+            raise ValueError("difficulty weights with a wrong number of weights for trivial asks")
         rows = [weights.features[name] for name in FEATURES]
         usual = [row[0] * row[1] for row in rows]
         self._measures: tuple[tuple[Any, ...], ...] = tuple(
@@ -135,6 +147,7 @@ class DifficultyModel:
             (at, (FEATURES[at], -part)) for at, part in enumerate(usual) if not -_TELLING < part < _TELLING
         )
         words = weights.vocabulary.split("\n") if weights.vocabulary else []
+        width += bool(self._trivial)
         if len(weights.table) != len(words) * width or (words and len(weights.scales) != width):
             raise ValueError("difficulty weights with a table that does not fit its vocabulary")
         table = memoryview(weights.table).cast("b")
@@ -163,9 +176,10 @@ class DifficultyModel:
         return {name: tuple(row) for name, row in self.weights.abilities.items()}
 
     def word_rows(self) -> Mapping[str, tuple[float, ...]]:
-        """What each known word adds to each column, before it is divided by the root of how many words a text has."""
-        scales = self.weights.scales
-        return {word: tuple(map(mul, unpack(row, len(scales)), scales)) for word, row in self._rows.items()}
+        """What each known word adds to each column but the log-odds of being trivial, before it is divided by the root
+        of how many words a text has."""
+        scales, width = self.weights.scales, len(self._bias)
+        return {word: tuple(map(mul, unpack(row, len(scales))[:width], scales)) for word, row in self._rows.items()}
 
     def read(self, text: str) -> Reading:
         """What is measured in ``text``, before any weight."""
@@ -251,9 +265,14 @@ class DifficultyModel:
         found = sum(map(self._rows.get, reading.words, repeat(0)))
         if self._pairs:
             found += sum(map(self._rows.get, reading.pairs, repeat(0)))
+        trivial = self._trivial
+        odds = sum(map(mul, values, trivial)) + trivial[-1] if trivial else 0.0
         if found:
             damp = 1.0 / math.sqrt(len(reading.words))
-            sums = [damp * total for total in map(mul, unpack(found, len(columns)), self.weights.scales)]
+            scales = self.weights.scales
+            sums = [damp * total for total in map(mul, unpack(found, len(scales)), scales)]
+            if trivial:
+                odds += sums.pop()
             columns = list(map(add, columns, sums))
             if sums[0]:
                 evidence.append(("words", sums[0]))
@@ -261,6 +280,11 @@ class DifficultyModel:
             kind = sum(map(mul, self._kinds, softmax(columns[1:])))
             evidence.append(("kind of task", kind))
             columns[0] += kind
+        if trivial:
+            lower = lowered(columns[0], odds)
+            columns[0] -= lower
+            if lower > _TELLING:
+                evidence.append(("trivial", -lower))
         return columns, evidence
 
     def _result(self, logit: float, domains: tuple[float, ...], evidence: tuple[tuple[str, float], ...]) -> Difficulty:
@@ -295,6 +319,11 @@ def excess(keywords: float, rest: float) -> float:
     as the rest rises, and above it they bend toward ``KEYWORDS_MORE`` beyond."""
     over = keywords - min(KEYWORDS_MOST, max(KEYWORDS_LEAST, KEYWORDS_LEAST - 0.6 * rest))
     return over - over / (1.0 + over / KEYWORDS_MORE) if over > 0.0 else 0.0
+
+
+def lowered(logit: float, odds: float) -> float:
+    """What a difficulty of ``logit`` is lowered by for ``odds``, the log-odds of being trivial."""
+    return min(TRIVIAL_LOWERS / (1.0 + math.exp(min(30.0, TRIVIAL_AT - odds))), max(0.0, logit - TRIVIAL_LOWEST))
 
 
 KEYWORD_MEASURES = tuple(

@@ -19,14 +19,11 @@ def ridge(labelled: Sequence[tuple[Sequence[float], float]], strength: float) ->
     ``strength`` counts in labels: as many draw each weight to 0.
     """
     n = len(labelled[0][0])
-    system = [[0.0] * (n + 1) for _ in range(n)]
-    for inputs, score in labelled:
-        for i, x in enumerate(inputs):
-            if x:
-                row = system[i]
-                for j in range(i, n):
-                    row[j] += x * inputs[j]
-                row[n] += x * score
+    columns = list(zip(*(inputs for inputs, _ in labelled), strict=True))
+    scores = [score for _, score in labelled]
+    system = [[0.0] * i + [dot(columns[i], column) for column in columns[i:]] for i in range(n)]
+    for i, row in enumerate(system):
+        row.append(dot(columns[i], scores))
     for i in range(n):
         system[i][i] += strength if i < n - 1 else 1e-6
         for j in range(i):
@@ -43,23 +40,25 @@ def ridge(labelled: Sequence[tuple[Sequence[float], float]], strength: float) ->
     return out
 
 
-def sparse_ridge(rows: Sequence[tuple[Sequence[int], float, float]], width: int, strength: float) -> list[float]:
-    """Weights of a ridge regression without a constant on ``width`` columns, most of them 0 in each row. By coordinate
-    descent, which needs a few passes where the columns hardly go together.
+def sparse_ridge(rows: Sequence[tuple[Sequence[int], float, float]], strengths: Sequence[float]) -> list[float]:
+    """Weights of a ridge regression without a constant on columns that are mostly 0 in each row. By coordinate descent,
+    which needs a few passes where the columns hardly go together.
 
-    ``rows`` are the columns that are not 0, the value that all of these have, and the target.
+    ``rows`` are the columns that are not 0, the value that all of these have, and the target; ``strengths`` says of
+    each column how many labels draw its weight to 0.
     """
+    width = len(strengths)
     left = [target for _, _, target in rows]
     where: list[list[int]] = [[] for _ in range(width)]
     for at, (columns, _, _) in enumerate(rows):
         for column in columns:
             where[column].append(at)
     values = [value for _, value, _ in rows]
-    stiff = [strength + sum(values[at] ** 2 for at in held) for held in where]
+    stiff = [strength + sum(values[at] ** 2 for at in held) for strength, held in zip(strengths, where, strict=True)]
     out = [0.0] * width
     for _ in range(PASSES):
         for column, held in enumerate(where):
-            step = (sum(values[at] * left[at] for at in held) - strength * out[column]) / stiff[column]
+            step = (sum(values[at] * left[at] for at in held) - strengths[column] * out[column]) / stiff[column]
             out[column] += step
             for at in held:
                 left[at] -= step * values[at]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import msgspec
 from ofox_middleware import signals
 from ofox_middleware.difficulty import DifficultyModel
 from ofox_middleware.tune_fit import Item, fit, weights_of
-from ofox_middleware.tune_quality import Chance, Quality, quality, routes_better, untuned
+from ofox_middleware.tune_quality import Held, Quality, label_losses, quality, routes_better, untuned
 from ofox_middleware.types import Signals, Surface
 
 MIN_REQUESTS = 100
@@ -34,13 +34,14 @@ ten that is no luck. Tried on the training sets of ``benchmarks/quality``."""
 CLEARLY = 0.01
 """How much more than a stronger ridge a weaker one must lower it."""
 
-PARTS = 4
-"""Parts of the requests that are held out in turn."""
+PARTS = 5
+"""Parts of the requests that are held out in turn; two divisions into them, since one is a matter of luck."""
 
 MAX_ROWS = 200_000
-RIDGES = (400.0, 40.0, 4.0)
-"""Strengths of the regressions that are tried, in labels: the first suits a few hundred labels of mixed requests, the
-last labels that follow the text closely. Chosen on the training sets of ``benchmarks/quality``, never on a test set."""
+RIDGES = (200.0, 20.0, 2.0)
+"""Strengths of the regressions that are tried, as :func:`~ofox_middleware.tune_fit.fit` takes them: the first suits a
+few hundred labels of mixed requests, the last labels that follow the text closely. Chosen on the training sets of
+``benchmarks/quality``, never on a test set."""
 
 TRIED_ON = 4000
 """Requests at most that are held out in turn."""
@@ -117,12 +118,13 @@ def tune(
         return _with(report, reason=refusal)
     ordered = sorted(items, key=lambda item: hashlib.blake2b(f"{seed}:{item.key}".encode(), digest_size=8).digest())
     tried = ordered[:TRIED_ON]
-    was = _validated(tried, lambda part: untuned(part, models))
-    strength, now = _strength(tried, models)
-    before, after = quality(was, tried), quality(now, tried)
+    divided = _divided(tried)
+    was = [(part, untuned(rest, models)) for part, rest in divided]
+    strength, now = _learned(divided, models)
+    before, after = quality(was), quality(now)
     report = _with(report, held_out=len(tried), before=before, after=after)
     rise = after.log_loss - before.log_loss
-    if rise > -MIN_GAIN and not (rise < MAX_LOSS and routes_better(was, now, tried, ERRORS)):
+    if rise > -MIN_GAIN and not (rise < MAX_LOSS and routes_better(was, now, ERRORS)):
         return _with(report, reason="the held-out requests are not predicted better than before")
     about = {"labels": report.labels, "requests": report.requests, "models": list(report.models)}
     out.write_bytes(msgspec.json.encode(weights_of(base, fit(items, models, strength), about)))
@@ -172,26 +174,49 @@ def _item(key: str, read: Signals, labels: dict[str, float], base: DifficultyMod
     reading = base.read(read.ask)
     inputs = (*reading.values, *base.kinds(reading), 1.0)
     words = tuple(map(sys.intern, reading.words))  # many requests, few words
-    return Item(key, base.classify(read).logit, inputs, tuple(labels.items()), words)
+    pairs = tuple(map(sys.intern, reading.pairs))
+    return Item(key, base.classify(read).logit, inputs, tuple(labels.items()), words, pairs)
 
 
-def _strength(items: Sequence[Item], models: Sequence[str]) -> tuple[float, Chance]:
-    """The ridge to fit with, and what it predicts: the strongest, unless a weaker one is clearly better."""
-    strength, best = RIDGES[0], _validated(items, lambda part: fit(part, models, RIDGES[0]).chance)
-    least = quality(best, items).log_loss
-    for weaker in RIDGES[1:]:
-        found = _validated(items, lambda part, at=weaker: fit(part, models, at).chance)  # type: ignore[misc]
-        loss = quality(found, items).log_loss
-        if loss < least - CLEARLY:
-            strength, best, least = weaker, found, loss
-    return strength, best
-
-
-def _validated(items: Sequence[Item], learn: Callable[[Sequence[Item]], Chance]) -> Chance:
-    """Each of some parts of ``items`` as predicted by what was learned from the others."""
-    parts = [items[at::PARTS] for at in range(PARTS)]
-    chances: dict[str, Chance] = {}
+def _divided(items: Sequence[Item]) -> list[tuple[Sequence[Item], Sequence[Item]]]:
+    """Parts of the items, each with all the others, for two divisions."""
+    size = -(-len(items) // PARTS)
+    parts = [items[at::PARTS] for at in range(PARTS)] + [items[at * size : (at + 1) * size] for at in range(PARTS)]
+    found: list[tuple[Sequence[Item], Sequence[Item]]] = []
     for part in parts:
-        chance = learn([item for other in parts if other is not part for item in other])
-        chances.update((item.key, chance) for item in part)
-    return lambda item, model: chances[item.key](item, model)
+        held = {item.key for item in part}
+        found.append((part, [item for item in items if item.key not in held]))
+    return found
+
+
+def _learned(divided: Sequence[tuple[Sequence[Item], Sequence[Item]]], models: Sequence[str]) -> tuple[float, Held]:
+    """The ridge to fit everything with, and what is learned of each part from the others. The ridge of a part, too, is
+    chosen without its labels."""
+    fits = {(at, ridge): fit(rest, models, ridge) for at, (_, rest) in enumerate(divided[:PARTS]) for ridge in RIDGES}
+    losses = {
+        ridge: {
+            item.key: label_losses(fits[at, ridge].chance, item)
+            for at, (part, _) in enumerate(divided[:PARTS])
+            for item in part
+        }
+        for ridge in RIDGES
+    }
+    held = []
+    for at, (part, rest) in enumerate(divided):
+        ridge = _strength(losses, rest)
+        learned = fits.get((at, ridge)) or fit(rest, models, ridge)
+        held.append((part, learned.chance))
+    return _strength(losses, [item for part, _ in divided[:PARTS] for item in part]), held
+
+
+def _strength(losses: Mapping[float, Mapping[str, Sequence[float]]], items: Sequence[Item]) -> float:
+    """The strongest ridge, unless a weaker one is clearly better on these items."""
+    found = {
+        ridge: sum(sum(known[item.key]) for item in items) / sum(len(known[item.key]) for item in items)
+        for ridge, known in losses.items()
+    }
+    best = RIDGES[0]
+    for weaker in RIDGES[1:]:
+        if found[weaker] < found[best] - CLEARLY:
+            best = weaker
+    return best

@@ -1,16 +1,17 @@
 """The fit of ``ofox tune``: classes of requests that take the place of the domains, and abilities in each. Pure.
 
-Each model's score is regressed on the measures of the text (ridge), and what these leave on the words that several
-requests have; requests whose expected scores look alike form classes (k-means); each model's ability in a class follows
-from its expected score there. All of it is linear in what the router looks at anyway, so a tuned file costs nothing
-more at run time.
+Each model's score is regressed on the measures of the text, and what these leave on the words and neighbouring words
+that several requests have: one step of a logistic regression from the model's mean score, which ridge regression
+solves; requests whose expected scores look alike form classes (k-means); each model's ability in a class follows from
+its expected score there. All of it is linear in what the router looks at anyway, so a tuned file costs hardly more at
+run time.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import add
 from typing import Any
@@ -20,30 +21,43 @@ from ofox_middleware.features import FEATURES
 from ofox_middleware.regress import apart, classes, dot, ridge, sparse_ridge
 from ofox_middleware.types import DOMAINS
 
-CONTRAST = 3.0
+CONTRAST = 1.5
 """How much more a difference between models counts than their mean when requests are put into classes. Chosen on the
 training sets of ``benchmarks/quality``, never on a test set."""
 
-WORD_STRENGTH = 15.0
-"""The ridge of the words, in labels, each word counting one over the root of how many words its text has. Chosen on
-the training sets, like :data:`CONTRAST`."""
+WORD_STRENGTH, PAIR_STRENGTH = 6.0, 2.0
+"""The ridge of words and of pairs of neighbouring words, in labels times the variance of a label, each word counting
+one over the root of how many words its text has. Chosen on the training sets, like :data:`CONTRAST`."""
+
+LEAST_VARIANCE = 0.02
+"""Of a label, where nearly all of a model's are alike."""
 
 MIN_REQUESTS_OF_WORD = 3
-"""Requests that a word must be in: it goes into a file, and what one person wrote must not."""
+"""Requests that a word or pair must be in: it goes into a file, and what one person wrote must not."""
 
 MOST_WORDS = 2000
+"""And as many pairs."""
+
+FURTHEST = 5.0
+"""Logits that a class's expected score has at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """One request with its labels; ``inputs`` are the measures and the logits of the kinds, a 1 at the end; ``words``
-    the distinct words."""
+    and ``pairs`` the distinct words and pairs of neighbouring words."""
 
     key: str
     logit: float
     inputs: tuple[float, ...]
     labels: tuple[tuple[str, float], ...]
     words: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Words and pairs."""
+        return self.words + self.pairs
 
     @property
     def damp(self) -> float:
@@ -59,7 +73,7 @@ class Fit:
         directions: per class, weights on the inputs whose sum is the class's logit.
         levels: per class, its difficulty.
         abilities: per model, logits by class.
-        words: per word, what it adds to each class's logit, before :attr:`Item.damp`.
+        words: per word or pair, what it adds to each class's logit, before :attr:`Item.damp`.
     """
 
     directions: list[list[float]]
@@ -69,7 +83,7 @@ class Fit:
 
     def chance(self, item: Item, model: str) -> float:
         logits = [dot(row, item.inputs) for row in self.directions]
-        if known := [self.words[word] for word in item.words if word in self.words]:
+        if known := [self.words[word] for word in item.terms if word in self.words]:
             damp = item.damp
             logits = [
                 logit + damp * sum(column) for logit, column in zip(logits, zip(*known, strict=True), strict=True)
@@ -79,7 +93,8 @@ class Fit:
 
 
 def fit(items: Sequence[Item], models: Sequence[str], strength: float) -> Fit:
-    """The classes and abilities that fit ``items``; ``strength`` is the ridge's, in labels."""
+    """The classes and abilities that fit ``items``; ``strength`` is the ridge's, in labels times the variance of one: a
+    model that nearly always succeeds is told less of by a label."""
     means = [sum(column) / len(items) for column in zip(*(item.inputs for item in items), strict=True)]
     means[-1] = 0.0  # the constant is not centred
     spread = [
@@ -92,14 +107,15 @@ def fit(items: Sequence[Item], models: Sequence[str], strength: float) -> Fit:
         for item in items
     }
     vocabulary = _vocabulary(items)
-    known = {item.key: [vocabulary[word] for word in item.words if word in vocabulary] for item in items}
+    known = {item.key: [vocabulary[word] for word in item.terms if word in vocabulary] for item in items}
     regressions, on_words = [], []
     for model in models:
         mine = [(item, score) for item in items for name, score in item.labels if name == model]
-        row = ridge([(scaled[item.key], score) for item, score in mine], strength) if mine else _constant(len(means))
-        rest = [(known[item.key], item.damp, score - dot(row, scaled[item.key])) for item, score in mine]
-        regressions.append(row)
-        on_words.append(sparse_ridge(rest, len(vocabulary), WORD_STRENGTH))
+        row, own_words = _regression(
+            [(scaled[i.key], known[i.key], i.damp, score) for i, score in mine], list(vocabulary), strength
+        )
+        regressions.append(row or [0.0] * len(means))
+        on_words.append(own_words)
     axes, word_axes = _axes(regressions), _axes(on_words)
     places = [
         [
@@ -108,35 +124,58 @@ def fit(items: Sequence[Item], models: Sequence[str], strength: float) -> Fit:
         ]
         for item in items
     ]
-    centres, variance = classes(places, len(TEXT_DOMAINS))
+    centres, spread_within = classes(places, len(TEXT_DOMAINS))
     directions = []
     for centre in centres:
-        row = [sum(c * axis[i] for c, axis in zip(centre, axes, strict=True)) / variance for i in range(len(means))]
-        row[-1] -= dot(centre, centre) / (2 * variance)
+        row = [
+            sum(c * axis[i] for c, axis in zip(centre, axes, strict=True)) / spread_within for i in range(len(means))
+        ]
+        row[-1] -= dot(centre, centre) / (2 * spread_within)
         row[-1] -= sum(w * mean / size for w, mean, size in zip(row[:-1], means[:-1], spread[:-1], strict=True))
         directions.append([w / size for w, size in zip(row[:-1], spread[:-1], strict=True)] + [row[-1]])
     levels = _levels(items, places, centres)
     abilities = {
         model: [
-            _logit(centre[-1] + centre[k] / CONTRAST) + level for centre, level in zip(centres, levels, strict=True)
+            max(-FURTHEST, min(FURTHEST, centre[-1] + centre[k] / CONTRAST)) + level
+            for centre, level in zip(centres, levels, strict=True)
         ]
         for k, model in enumerate(models)
     }
     words = {
-        word: [sum(c * axis[at] for c, axis in zip(centre, word_axes, strict=True)) / variance for centre in centres]
+        word: [
+            sum(c * axis[at] for c, axis in zip(centre, word_axes, strict=True)) / spread_within for centre in centres
+        ]
         for word, at in vocabulary.items()
     }
     return Fit(directions, levels, abilities, words)
 
 
+def _regression(
+    mine: Sequence[tuple[Sequence[float], Sequence[int], float, float]], vocabulary: Sequence[str], strength: float
+) -> tuple[list[float], list[float]]:
+    """What the inputs, the constant last, and the words add to a model's logit; ``mine`` holds of each of its labels
+    the inputs, the places of the words, what each counts, and the score."""
+    if not mine:
+        return [], [0.0] * len(vocabulary)
+    share = (sum(score for *_, score in mine) + 0.5) / (len(mine) + 1.0)
+    variance = max(LEAST_VARIANCE, share * (1.0 - share))
+    row = ridge([(inputs, score - share) for inputs, _, _, score in mine], strength / variance)
+    rest = [(places, damp, score - share - dot(row, inputs)) for inputs, places, damp, score in mine]
+    strengths = [(PAIR_STRENGTH if " " in word else WORD_STRENGTH) / variance for word in vocabulary]
+    words = [value / variance for value in sparse_ridge(rest, strengths)]
+    row = [value / variance for value in row]
+    row[-1] += math.log(share / (1.0 - share))
+    return row, words
+
+
 def _vocabulary(items: Sequence[Item]) -> dict[str, int]:
-    seen = Counter(word for item in items for word in item.words)
-    often = sorted((-count, word) for word, count in seen.items() if count >= MIN_REQUESTS_OF_WORD)
-    return {word: at for at, (_, word) in enumerate(often[:MOST_WORDS])}
+    words = _often(word for item in items for word in item.words)
+    return {word: at for at, word in enumerate(words + _often(pair for item in items for pair in item.pairs))}
 
 
-def _constant(width: int) -> list[float]:
-    return [0.0] * (width - 1) + [0.5]
+def _often(found: Iterable[str]) -> list[str]:
+    often = sorted((-count, word) for word, count in Counter(found).items() if count >= MIN_REQUESTS_OF_WORD)
+    return [word for _, word in often[:MOST_WORDS]]
 
 
 def _axes(rows: Sequence[Sequence[float]]) -> list[list[float]]:
@@ -197,8 +236,3 @@ def _per_domain(row: Sequence[float]) -> list[float]:
 def sigmoid(z: float) -> float:
     """The logistic function, safe for any ``z``."""
     return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, z))))
-
-
-def _logit(p: float) -> float:
-    p = min(0.98, max(0.02, p))
-    return math.log(p / (1.0 - p))

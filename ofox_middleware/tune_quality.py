@@ -12,7 +12,10 @@ from ofox_middleware.tune_fit import Item, sigmoid
 Chance = Callable[[Item, str], float]
 """The probability that a model answers a request well."""
 
-SLOPES = (0.0, 0.15, 0.3, 0.5, 0.75, 1.0)
+Held = Sequence[tuple[Sequence[Item], Chance]]
+"""Parts of labelled requests, each with what was learned without it."""
+
+SLOPES = (0.05, 0.15, 0.3, 0.5, 0.75, 1.0)
 """How much the difficulty as judged before may matter to an operator's outcomes."""
 
 
@@ -30,15 +33,26 @@ class Quality:
     apgr: float | None
 
 
-def quality(chance: Chance, items: Sequence[Item]) -> Quality:
-    """How well ``chance`` predicts the labels of ``items``."""
-    total, count = 0.0, 0
-    for item in items:
-        for model, score in item.labels:
-            p = min(1 - 1e-6, max(1e-6, chance(item, model)))
-            total -= score * math.log(p) + (1 - score) * math.log(1 - p)
-            count += 1
-    return Quality(total / max(1, count), _apgr(chance, items))
+def quality(held: Held) -> Quality:
+    """How well the labels of each part are predicted; requests are ranked within their part only, since what was
+    learned for one knows nothing of the level of another."""
+    losses = [loss for items, chance in held for item in items for loss in label_losses(chance, item)]
+    total = sum(losses) / max(1, len(losses))
+    pair = _pair([item for items, _ in held for item in items])
+    if pair is None:
+        return Quality(total, None)
+    parts = [_recovered(chance, shared) for shared, chance in _shared(held, pair)]
+    gains = [gain for shared, _ in _shared(held, pair) for gain in shared.gains]
+    return Quality(total, 0.5 + sum(map(sum, parts)) / sum(gains))
+
+
+def label_losses(chance: Chance, item: Item) -> list[float]:
+    """The log-loss of each label of ``item``."""
+    found = []
+    for model, score in item.labels:
+        p = min(1 - 1e-6, max(1e-6, chance(item, model)))
+        found.append(-score * math.log(p) - (1 - score) * math.log(1 - p))
+    return found
 
 
 def untuned(items: Sequence[Item], models: Sequence[str]) -> Chance:
@@ -48,7 +62,7 @@ def untuned(items: Sequence[Item], models: Sequence[str]) -> Chance:
         overall = {name: _overall(items, name, slope) for name in models}
         return lambda item, model: sigmoid(overall[model] - slope * item.logit)
 
-    return min(map(at, SLOPES), key=lambda chance: quality(chance, items).log_loss)
+    return min(map(at, SLOPES), key=lambda chance: quality([(items, chance)]).log_loss)
 
 
 def _overall(items: Sequence[Item], model: str, slope: float) -> float:
@@ -65,16 +79,20 @@ def _overall(items: Sequence[Item], model: str, slope: float) -> float:
     return (low + high) / 2
 
 
-def routes_better(before: Chance, after: Chance, items: Sequence[Item], errors: float) -> bool:
+def routes_better(before: Held, after: Held, errors: float) -> bool:
     """Whether ``after`` recovers more of the gap between the two models with most labels in common, by more than
-    ``errors`` standard errors of the difference over the requests."""
-    shared = _shared(items)
-    if shared is None:
+    ``errors`` standard errors of the difference over the requests; a request may be in several parts."""
+    pair = _pair([item for items, _ in before for item in items])
+    if pair is None:
         return False
-    change = [a - b for a, b in zip(_recovered(after, shared), _recovered(before, shared), strict=True)]
-    mean = sum(change) / len(change)
-    variance = sum((value - mean) ** 2 for value in change) / len(change)
-    return mean > errors * math.sqrt(variance / len(change))
+    change: dict[str, list[float]] = {}
+    for (shared, was), (_, now) in zip(_shared(before, pair), _shared(after, pair), strict=True):
+        for item, a, b in zip(shared.items, _recovered(was, shared), _recovered(now, shared), strict=True):
+            change.setdefault(item.key, []).append(b - a)
+    means = [sum(values) / len(values) for values in change.values()]
+    mean = sum(means) / len(means)
+    variance = sum((value - mean) ** 2 for value in means) / len(means)
+    return mean > errors * math.sqrt(variance / len(means))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,31 +105,35 @@ class _Shared:
     gains: Sequence[float]
 
 
-def _shared(items: Sequence[Item]) -> _Shared | None:
+def _pair(items: Sequence[Item]) -> tuple[str, str] | None:
+    """The two models with most labels in common, the better one last."""
     together = Counter((a, b) for item in items for a, _ in item.labels for b, _ in item.labels if a < b)
     if not together:
         return None
-    (a, b), count = together.most_common(1)[0]
-    both = [(item, dict(item.labels)) for item in items if {a, b} <= dict(item.labels).keys()]
-    gains = [labels[b] - labels[a] for _, labels in both]
-    if count < 20 or sum(gains) == 0:
+    (a, b), _ = together.most_common(1)[0]
+    both = {item.key: dict(item.labels) for item in items if {a, b} <= dict(item.labels).keys()}
+    gain = sum(labels[b] - labels[a] for labels in both.values())
+    if len(both) < 20 or gain == 0:
         return None
-    found = [item for item, _ in both]
-    return _Shared(a, b, found, gains) if sum(gains) > 0 else _Shared(b, a, found, [-gain for gain in gains])
+    return (a, b) if gain > 0 else (b, a)
+
+
+def _shared(held: Held, pair: tuple[str, str]) -> list[tuple[_Shared, Chance]]:
+    weak, strong = pair
+    found = []
+    for items, chance in held:
+        both = [(item, dict(item.labels)) for item in items if set(pair) <= dict(item.labels).keys()]
+        gains = [labels[strong] - labels[weak] for _, labels in both]
+        found.append((_Shared(weak, strong, [item for item, _ in both], gains), chance))
+    return found
 
 
 def _recovered(chance: Chance, shared: _Shared) -> list[float]:
-    """What each request adds to the area under the curve beyond random routing: its gain, by how early it is sent to
-    the strong model (0.5 the first, -0.5 the last)."""
+    """What each request adds to the area under the curve beyond random routing (RouteLLM's measure, Ong et al. 2024,
+    section 3): its gain, by how early it is sent to the strong model (0.5 the first, -0.5 the last)."""
     at = range(len(shared.items))
     hope = [chance(item, shared.strong) - chance(item, shared.weak) for item in shared.items]
     out = [0.0] * len(shared.items)
     for place, i in enumerate(sorted(at, key=lambda i: -hope[i])):
         out[i] = (0.5 - (place + 0.5) / len(out)) * shared.gains[i]
     return out
-
-
-def _apgr(chance: Chance, items: Sequence[Item]) -> float | None:
-    """RouteLLM's measure on the pair of models that share most requests (Ong et al. 2024, section 3)."""
-    shared = _shared(items)
-    return None if shared is None else 0.5 + sum(_recovered(chance, shared)) / sum(shared.gains)

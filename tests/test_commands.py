@@ -238,11 +238,12 @@ def test_bash_completes(capsys: pytest.CaptureFixture[str], words: list[str], wa
 
 
 def outcomes(path: Path, requests: int, *, noise: bool = False) -> Path:
-    """Labelled requests: short ones that both models answer, long ones that only the large one does."""
+    """Labelled requests: long ones that both models answer, sums that only the large one does, whatever the shipped
+    difficulty says of them."""
     rows = []
     for i in range(requests):
         easy = i % 2 == 0
-        text = f"What is {i} plus {i}?" if easy else f"Prove theorem {i}: " + "for every compact manifold " * 20
+        text = f"Prove theorem {i}: " + "for every compact manifold " * 20 if easy else f"What is {i} plus {i}?"
         for model, score in (("house/large", 1.0), ("other/small", float(easy))):
             rows.append({"request": text, "model": model, "score": float(i % 3 == 0) if noise else score})
     path.write_text("\n".join(map(json.dumps, rows)), "utf-8")

@@ -230,7 +230,8 @@ def test_a_file_that_is_no_weights_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [({"format": 1}, "another version"), ({"features": {}}, "another version"), ({"bias": [0.0]}, "columns"),
-     ({"kinds": [0.0]}, "columns"), ({"table": b"1"}, "vocabulary"), ({"scales": []}, "vocabulary")],
+     ({"kinds": [0.0]}, "columns"), ({"trivial": [0.0]}, "trivial"),
+     ({"table": b"1"}, "vocabulary"), ({"scales": []}, "vocabulary")],
 )  # fmt: skip
 def test_weights_that_do_not_fit_are_refused(change: dict[str, object], says: str) -> None:
     """Shapes are checked when weights are loaded, not when a request is judged."""
@@ -244,6 +245,44 @@ def test_a_feature_row_of_the_wrong_width_is_refused() -> None:
     rows = {**MODEL.weights.features, FEATURES[0]: [0.0]}
     with pytest.raises(ValueError, match="columns"):
         DifficultyModel(msgspec.structs.replace(MODEL.weights, features=rows), {})
+
+
+PASTED = (
+    "From this log, which port does the server listen on?\n\n"
+    "12:00:01 start\n12:00:02 listening on port 8081\n12:00:03 ok"
+)
+
+
+def ungated() -> DifficultyModel:
+    """The shipped weights, trivial asks not judged apart."""
+    width, weights = len(MODEL.weights.bias), MODEL.weights
+    rows = (weights.table[at : at + width] for at in range(0, len(weights.table), width + 1))
+    plain = msgspec.structs.replace(weights, trivial=[], table=b"".join(rows), scales=weights.scales[:width])
+    return DifficultyModel(plain, load_lexicon())
+
+
+UNGATED = ungated()
+
+
+def test_a_trivial_ask_about_pasted_material_is_lowered() -> None:
+    """What any model answers at once is easier than its length says, and the explanation says so."""
+    found = judge(PASTED)
+    assert found.logit < UNGATED.classify(Signals(ask=PASTED)).logit - 0.5
+    assert dict(found.evidence)["trivial"] < -0.5
+
+
+def test_hard_asks_are_not_lowered() -> None:
+    """Where it is not sure that an ask is trivial the difficulty stays what it was."""
+    for ask in HARD:
+        assert judge(ask).logit == pytest.approx(UNGATED.classify(Signals(ask=ask)).logit, abs=0.5)
+
+
+@given(st.text(max_size=500))
+@settings(max_examples=100, deadline=None)
+def test_judging_trivial_asks_apart_only_lowers_and_within_bounds(text: str) -> None:
+    """No text is made harder by it, and none easier by more than what it may be lowered."""
+    change = UNGATED.classify(Signals(ask=text)).logit - judge(text).logit
+    assert -1e-9 <= change <= difficulty.TRIVIAL_LOWERS
 
 
 def test_words_may_speak_for_the_difficulty() -> None:

@@ -201,7 +201,7 @@ def test_better_routing_must_be_more_than_luck() -> None:
     def guesses(of: Item, model: str) -> float:
         return 1.0 if model == "b" else int(of.key) / 100
 
-    assert routes_better(guesses, knows, items, 1.28)
-    assert not routes_better(knows, guesses, items, 1.28)
-    assert not routes_better(knows, knows, items, 1.28)
-    assert not routes_better(guesses, knows, items[:10], 1.28)  # too few share both models
+    assert routes_better([(items, guesses)], [(items, knows)], 1.28)
+    assert not routes_better([(items, knows)], [(items, guesses)], 1.28)
+    assert not routes_better([(items, knows)], [(items, knows)], 1.28)
+    assert not routes_better([(items[:10], guesses)], [(items[:10], knows)], 1.28)  # too few share both models

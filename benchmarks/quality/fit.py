@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from benchmarks.quality import labels
 from benchmarks.quality.data import Row
 from benchmarks.quality.metrics import Floats
-from ofox_middleware.difficulty import KEYWORD_MEASURES, TEXT_DOMAINS, excess, load_lexicon
+from ofox_middleware.difficulty import KEYWORD_MEASURES, TEXT_DOMAINS, excess, load_lexicon, lowered
 from ofox_middleware.features import FEATURES, Reading, Words, everyday, read
 from ofox_middleware.plain_text import ABOUT_ROUTING
 
@@ -45,8 +45,8 @@ KIND_PRIOR = (0.7, 1.0, 0.0, 0.5, -0.4, -0.3, 0.3)
 @dataclass(frozen=True)
 class Recipe:
     """What a fit is made of; the defaults are what ships. Words always speak for the kind of task; ``words`` and
-    ``kinds``
-    say whether words and the kind of task speak for the difficulty too."""
+    ``kinds`` say whether words and the kind of task speak for the difficulty too. ``gate``: whether trivial asks are
+    judged apart; there own prompts, the hardest tier and prompts that some model failed on weigh as much as is said."""
 
     words: bool = False
     pairs: bool = False
@@ -61,6 +61,11 @@ class Recipe:
     outcome_weight: float = 0.0
     min_prompts: int = 3
     kind_ridge: tuple[float, float] = (1.0, 0.3)
+    gate: bool = True
+    gate_ridge: tuple[float, float] = (5.0, 1.0)
+    gate_own: float = 6.0
+    gate_hard: float = 8.0
+    gate_failed: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,8 @@ class Corpus:
     kind: NDArray[np.int64] = field(init=False)
     task: NDArray[np.str_] = field(init=False)
     source: NDArray[np.str_] = field(init=False)
+    failed: NDArray[np.bool_] = field(init=False)
+    """Whether some model is known to have answered less than well."""
 
     def __post_init__(self) -> None:
         kinds = [labels.kind(row) for row in self.rows]
@@ -84,6 +91,7 @@ class Corpus:
             ("kind", np.array([TEXT_DOMAINS.index(name) if name else -1 for name in kinds])),
             ("task", np.array([labels.task(row) for row in self.rows])),
             ("source", np.array([row.source for row in self.rows])),
+            ("failed", np.array([min(row.outcomes.values(), default=1.0) < 1.0 for row in self.rows])),
         ):
             object.__setattr__(self, name, value)
 
@@ -103,7 +111,8 @@ def corpus(rows: Sequence[Row], common: str | None = None) -> Corpus:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Weights before they are rounded: one column for the difficulty, one per text domain."""
+    """Weights before they are rounded: one column for the difficulty, one per text domain; ``trivial`` and
+    ``trivial_words`` for the log-odds of being trivial, the constant last, empty without a gate."""
 
     features: Floats
     words: Floats
@@ -111,12 +120,18 @@ class Fitted:
     kinds: Floats
     vocabulary: Mapping[str, int]
     abilities: Mapping[tuple[str, str], float]
+    trivial: Floats
+    trivial_words: Floats
 
     def columns(self, data: Corpus) -> Floats:
-        linear = data.values @ self.features + matrix(data.readings, self.vocabulary) @ self.words + self.bias
+        words = matrix(data.readings, self.vocabulary)
+        linear = data.values @ self.features + words @ self.words + self.bias
         keywords = data.values @ (self.features[:, 0] * np.array(KEYWORD_MEASURES))
         over = [excess(value, whole - value) for value, whole in zip(keywords, linear[:, 0], strict=True)]
         linear[:, 0] += softmax(linear[:, 1:]) @ self.kinds - np.array(over)
+        if len(self.trivial):
+            odds = data.values @ self.trivial[:-1] + words @ self.trivial_words + self.trivial[-1]
+            linear[:, 0] -= [lowered(*pair) for pair in zip(linear[:, 0], odds, strict=True)]
         return np.asarray(linear)
 
 
@@ -165,9 +180,10 @@ def fit(data: Corpus, at: NDArray[np.int64], recipe: Recipe, *, difficulty_alone
     w, w_words, kinds, bias, abilities = _fit_difficulty(data, at, values, given, shares, recipe)
     if not recipe.words:
         w_words = np.zeros(len(words))
+    trivial, trivial_words = _fit_trivial(data, at, values, sparse, recipe)
     return Fitted(
         np.column_stack([w, kind_features]), np.column_stack([w_words, kind_words]),
-        np.concatenate([[bias], kind_bias]), kinds, words, abilities,
+        np.concatenate([[bias], kind_bias]), kinds, words, abilities, trivial, trivial_words,
     )  # fmt: skip
 
 
@@ -194,6 +210,33 @@ def _fit_kinds(
     flat = minimize(loss, np.zeros(width * k + k), jac=True, method="L-BFGS-B", options={"maxiter": 150}).x
     w = flat[: width * k].reshape(width, k)
     return w[: values.shape[1]], w[values.shape[1] :], flat[width * k :]
+
+
+def _fit_trivial(
+    data: Corpus, at: NDArray[np.int64], values: Floats, sparse: sp.csr_matrix, recipe: Recipe
+) -> tuple[Floats, Floats]:
+    """Logistic regression of the lowest tier against the others, and against prompts that some model failed on."""
+    if not recipe.gate:
+        return np.zeros(0), np.zeros(sparse.shape[1])
+    tier = data.tier[at]
+    known = (tier >= 0) | data.failed[at]
+    x = sp.hstack([sp.csr_matrix(values[known]), sparse[known]]).tocsr()
+    tier = tier[known]
+    target = (tier == 0).astype(float)
+    weight = np.where(tier < 0, recipe.gate_failed, 1.0)
+    weight *= np.where(data.source[at][known] == "own", recipe.gate_own, 1.0) * np.where(tier == 3, recipe.gate_hard, 1)
+    ridge = np.full(x.shape[1], recipe.gate_ridge[1])
+    ridge[: values.shape[1]] = recipe.gate_ridge[0] * (values[known].std(axis=0) + 0.05) ** 2
+
+    def loss(flat: Floats) -> tuple[float, Floats]:
+        w = flat[:-1]
+        odds = x @ w + flat[-1]
+        value = (weight * (np.logaddexp(0.0, odds) - target * odds)).sum() + 0.5 * (ridge * w * w).sum()
+        slope = weight * (_logistic(odds) - target)
+        return float(value), np.concatenate([x.T @ slope + ridge * w, [slope.sum()]])
+
+    flat = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 250}).x
+    return np.concatenate([flat[: values.shape[1]], flat[-1:]]), flat[values.shape[1] : -1]
 
 
 def _blocks(data: Corpus, at: NDArray[np.int64]) -> list[tuple[str, NDArray[np.int64], Floats, NDArray[np.bool_]]]:

@@ -26,19 +26,21 @@ COMMAND = "python -m benchmarks.quality.train"
 DATA = {
     "uncommonroute_synth": "tiers in 12 languages; CommonstackAI/UncommonRoute, MIT",
     "own": "tiers in 18 languages; benchmarks/quality/prompts.jsonl, written for this project, Apache-2.0",
-    "ulab": "kinds of task and word counts; ulab-uiuc/LLMRouter, MIT",
+    "ulab": "kinds of task, word counts, prompts that some model failed on; ulab-uiuc/LLMRouter, MIT",
     "routerbench_zs_slice": (
-        "kinds of task and word counts; withmartian/routerbench, code MIT, licence of the data not stated"
+        "kinds of task, word counts, prompts that some model failed on; withmartian/routerbench, code MIT, licence of "
+        "the data not stated"
     ),
-    "bfcl_2024_08": "word counts; prompts of gorilla (BFCL), Apache-2.0",
+    "bfcl_2024_08": "word counts, prompts that some model failed on; prompts of gorilla (BFCL), Apache-2.0",
 }
 
 
 def rounded(fitted: Fitted, data: Corpus, about: dict[str, Any]) -> Weights:
     """The weights as they ship: words as signed bytes, those whose bytes are all 0 left out."""
-    scales = np.abs(fitted.words).max(axis=0) / 127.0
+    every = np.column_stack([fitted.words, fitted.trivial_words]) if len(fitted.trivial) else fitted.words
+    scales = np.abs(every).max(axis=0) / 127.0
     scales[scales == 0] = 1.0
-    table = np.rint(fitted.words / scales).astype(np.int8)
+    table = np.rint(every / scales).astype(np.int8)
     keep = np.abs(table).max(axis=1) > 1
     words = [word for word, kept in zip(fitted.vocabulary, keep, strict=True) if kept]
     centre = data.values.mean(axis=0)
@@ -53,6 +55,7 @@ def rounded(fitted: Fitted, data: Corpus, about: dict[str, Any]) -> Weights:
         vocabulary="\n".join(words),
         table=table[keep].tobytes(),
         scales=[float(f"{value:.6g}") for value in scales],
+        trivial=[round(float(value), 4) for value in fitted.trivial],
         kinds=[round(float(value), 4) for value in fitted.kinds],
         common=data.common,
         about=about,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,17 @@ def routing_score(model: DifficultyModel, prompts: list[str], weak: str, strong:
     return np.array(out)
 
 
-def tuned(of: Contest, labels: int = 500, *, seed: int = 0, limit: int | None = None) -> tuple[float, float] | None:
-    """APGR before and after on the rows that were not labelled; ``None`` when tuning refused to write."""
+@dataclass(frozen=True)
+class Tuned:
+    """APGR before and after on the rows that were not labelled; where tuning refused to write, nothing changes."""
+
+    before: float
+    after: float
+    refused: bool
+
+
+def tuned(of: Contest, labels: int = 500, *, seed: int = 0, limit: int | None = None) -> Tuned:
+    """``ofox tune`` on some rows of a set, measured on the others, ``limit`` of them at most."""
     fit, rest = _split(of, labels, seed)
     rest = rest[:limit]
     rows = [
@@ -37,15 +47,15 @@ def tuned(of: Contest, labels: int = 500, *, seed: int = 0, limit: int | None = 
         for i in fit
         for model, score in ((of.weak, of.weak_score), (of.strong, of.strong_score))
     ]
+    at = np.array(rest)
+    before = metrics.apgr(of.scores["Ofox"][at], of.weak_score[at], of.strong_score[at])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tuned.json"
         if tune(rows, out=path, seed=seed).written is None:
-            return None
+            return Tuned(before, before, refused=True)
         model = DifficultyModel.load(path)
     score = routing_score(model, [of.rows[i].prompt for i in rest], of.weak, of.strong)
-    at = np.array(rest)
-    before = metrics.apgr(of.scores["Ofox"][at], of.weak_score[at], of.strong_score[at])
-    return before, metrics.apgr(score, of.weak_score[at], of.strong_score[at])
+    return Tuned(before, metrics.apgr(score, of.weak_score[at], of.strong_score[at]), refused=False)
 
 
 def kinds_are_worth(of: Contest, model: DifficultyModel, labels: int = 500, *, seed: int = 0) -> tuple[float, float]:

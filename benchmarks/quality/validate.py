@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,25 +24,29 @@ Scores = Callable[[NDArray[np.int64]], Floats]
 
 FOLDS = 4
 
+PLAIN = Recipe(gate=False)
 RECIPES: dict[str, Recipe] = {
-    "what ships: tiers, prior, signs": Recipe(),
-    "ships, three times the length in half of the prior, a third of the ridge": Recipe(
-        length=PRIOR["length"] * 3, prior=0.5, ridge=1000.0
+    "what ships: tiers, prior, signs, gate": Recipe(),
+    "the gate without what models failed on": Recipe(gate_failed=0.0),
+    "the gate with the hardest tier like any other": Recipe(gate_hard=1.0),
+    "without the gate": PLAIN,
+    "without, three times the length in half of the prior, a third of the ridge": replace(
+        PLAIN, length=PRIOR["length"] * 3, prior=0.5, ridge=1000.0
     ),
-    "ships, twice the length": Recipe(length=PRIOR["length"] * 2),
-    "ships, a third of the ridge": Recipe(ridge=1000.0),
-    "ships, a fifteenth of the ridge": Recipe(ridge=200.0),
-    "ships, without the prior": Recipe(prior=0.0),
-    "ships, without known signs": Recipe(signs=False),
-    "ships, with the kind of task": Recipe(kinds=True),
-    "ships, with words": Recipe(words=True),
-    "ships, with words held short": Recipe(words=True, word_ridge=20.0),
-    "ships, with kinds, words and pairs": Recipe(kinds=True, words=True, pairs=True),
-    "item response on outcomes too, weight 0.1": Recipe(outcome_weight=0.1),
-    "item response on outcomes too, weight 1": Recipe(outcome_weight=1.0),
-    "the same, with kinds and words": Recipe(outcome_weight=1.0, kinds=True, words=True),
-    "the same, without known signs": Recipe(outcome_weight=1.0, kinds=True, words=True, signs=False),
-    "the same, without task offsets": Recipe(outcome_weight=1.0, kinds=True, words=True, offsets=False),
+    "without, twice the length": replace(PLAIN, length=PRIOR["length"] * 2),
+    "without, a third of the ridge": replace(PLAIN, ridge=1000.0),
+    "without, a fifteenth of the ridge": replace(PLAIN, ridge=200.0),
+    "without, no prior": replace(PLAIN, prior=0.0),
+    "without, no known signs": replace(PLAIN, signs=False),
+    "without, with the kind of task": replace(PLAIN, kinds=True),
+    "without, with words": replace(PLAIN, words=True),
+    "without, with words held short": replace(PLAIN, words=True, word_ridge=20.0),
+    "without, with kinds, words and pairs": replace(PLAIN, kinds=True, words=True, pairs=True),
+    "item response on outcomes too, weight 0.1": replace(PLAIN, outcome_weight=0.1),
+    "item response on outcomes too, weight 1": replace(PLAIN, outcome_weight=1.0),
+    "the same, with kinds and words": replace(PLAIN, outcome_weight=1.0, kinds=True, words=True),
+    "the same, without known signs": replace(PLAIN, outcome_weight=1.0, kinds=True, words=True, signs=False),
+    "the same, without task offsets": replace(PLAIN, outcome_weight=1.0, kinds=True, words=True, offsets=False),
 }
 
 

@@ -157,11 +157,12 @@ def _chat(text: str) -> dict[str, Any]:
 
 
 def _outcomes() -> list[dict[str, Any]]:
-    """Labelled requests: short ones that both models answer, long ones that only the large one does."""
+    """Labelled requests: long ones that both models answer, sums that only the large one does, whatever the shipped
+    difficulty says of them."""
     rows = []
     for number in range(160):
         easy = number % 2 == 0
-        text = f"What is {number} plus {number}?" if easy else f"Prove theorem {number}: " + "for every manifold " * 20
+        text = f"Prove theorem {number}: " + "for every manifold " * 20 if easy else f"What is {number} plus {number}?"
         for model, score in (("openai/gpt-4o", 1.0), ("openai/gpt-4o-mini", float(easy))):
             rows.append({"request": text, "model": model, "score": score})
     return rows
