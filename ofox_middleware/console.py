@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -25,7 +24,6 @@ from ofox_middleware.errors import OfoxError
 from ofox_middleware.metrics import metrics_or_refusal
 from ofox_middleware.reload import Reloader
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.telemetry import Savings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -43,29 +41,10 @@ MOST_LISTED: Final = 500
 MOST_PROFILES: Final = 12
 
 
-class Entry(Protocol):
-    """One routed request as a log remembers it."""
-
-    def to_dict(self) -> dict[str, Any]: ...
-
-
-class Log(Protocol):
-    """What the console asks a log; :class:`~ofox_middleware.telemetry.DecisionLog` and
-    :class:`~ofox_middleware.decision_store.DecisionStore` are such."""
-
-    def get(self, decision_id: str) -> Entry | None: ...
-
-    def recent(self, limit: int = 50) -> Sequence[Entry]: ...
-
-    def savings(self) -> Savings: ...
-
-    def feedback(self, decision_id: str, score: float) -> bool: ...
-
-
 def console(
     router: SmartRouter,
     *,
-    log: Log | None = None,
+    log: DecisionStore | None = None,
     token: str | None = None,
     reloader: Reloader | None = None,
     demo: str | None = None,
@@ -115,7 +94,7 @@ class Console:
     def __init__(
         self,
         router: SmartRouter,
-        log: Log,
+        log: DecisionStore,
         *,
         token: str | None,
         reloader: Reloader | None,
@@ -185,14 +164,9 @@ class Console:
         return answer(entry.to_dict())
 
     async def _get_export(self, _: Request) -> Response:
-        lines: Iterable[str]
-        if isinstance(self.log, DecisionStore):
-            lines = self.log.export()
-        else:
-            lines = _lines(await run_sync(self.log.recent, MOST_LISTED))
         # Starlette reads plain iterators from a thread.
         named = {"content-disposition": 'attachment; filename="decisions.jsonl"'}
-        return StreamingResponse(lines, media_type="application/jsonl", headers=named)
+        return StreamingResponse(self.log.export(), media_type="application/jsonl", headers=named)
 
     async def _get_events(self, request: Request) -> Response:
         if self._live.streams >= MOST_STREAMS:
@@ -273,8 +247,3 @@ class Console:
 def _preferring(body: Mapping[str, Any], preference: str) -> dict[str, Any]:
     config = body.get("model_routing_config") or {}
     return {**body, "model_routing_config": {**config, "preference": preference}}
-
-
-def _lines(entries: Sequence[Entry]) -> Iterator[str]:
-    for entry in reversed(entries):
-        yield msgspec.json.encode(entry.to_dict()).decode() + "\n"

@@ -15,7 +15,6 @@ from ofox_middleware.cards import ModelFacts
 from ofox_middleware.decision import Decision, Outcome
 from ofox_middleware.errors import SettingsError
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.telemetry import plain
 
 SLOT_S: Final = 3.0
 SLOTS: Final = 60
@@ -94,7 +93,7 @@ class Event:
             "number": self.number,
             "at": round(self.at, 3),
             "id": self.about.decision.id,
-            "outcome": plain(self.about),
+            "outcome": self.about.to_dict(),
         }
 
 

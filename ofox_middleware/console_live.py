@@ -14,7 +14,7 @@ from ofox_middleware.console_feed import Feed
 from ofox_middleware.console_wire import server_sent
 from ofox_middleware.reload import Reloader
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.telemetry import Savings
+from ofox_middleware.savings import Savings
 
 STATUS_S: Final = 1.0
 TICK_S: Final = 0.25

@@ -164,3 +164,17 @@ class Outcome:
         """The models that failed before another one answered."""
         words = (*self.failures, *[""] * len(self.attempts))
         return [name for name, word in zip(self.attempts[:-1], words, strict=False) if word != "overtaken"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, without the decision that it belongs to."""
+        return {
+            "model": self.model,
+            "ok": self.ok,
+            "status": self.status,
+            "attempts": list(self.attempts),
+            "failures": list(self.failures),
+            "ttft_s": self.ttft_s,
+            "total_s": self.total_s,
+            "output_tokens": self.output_tokens,
+            "cost_usd": self.cost_usd,
+        }

@@ -20,7 +20,7 @@ from ofox_middleware.decision import Decision, Outcome
 from ofox_middleware.decision_file import IN_MEMORY, open_file
 from ofox_middleware.redaction import redact
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.telemetry import Savings, plain, price
+from ofox_middleware.savings import Savings, price
 
 log: Final = logging.getLogger("ofox_middleware.decision_store")
 
@@ -310,7 +310,7 @@ class DecisionStore:
         return self._db.execute(query, (value, decision_id)).rowcount
 
     def _end(self, at: float, outcome: Outcome) -> None:
-        first_time = self._update("outcome", json.dumps(plain(outcome)), outcome.decision.id) > 0
+        first_time = self._update("outcome", json.dumps(outcome.to_dict()), outcome.decision.id) > 0
         known = first_time or self._knows(outcome.decision.id)
         if not outcome.ok or (known and not first_time):
             return

@@ -10,7 +10,7 @@ from ofox_middleware.decision import Decision, Outcome
 from ofox_middleware.errors import OfoxError, SettingsError
 from ofox_middleware.replies import refuse
 from ofox_middleware.router import SmartRouter
-from ofox_middleware.telemetry import price
+from ofox_middleware.savings import price
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -32,7 +32,7 @@ ORDER = """
     litellm_memory litellm_usage
     litellm_access litellm_limits
     litellm_proxy litellm_hook litellm_plain litellm_attach litellm_setup litellm_plugin
-    telemetry redaction decision_file decision_store metrics tracing console_access console_feed
+    savings redaction decision_file decision_store metrics tracing console_access console_feed
     console_wire console_live console
     gateway_access gateway_requests gateway_errors gateway_answers gateway simulated demo tour
     regress tune_fit tune_quality tune labelled

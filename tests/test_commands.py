@@ -16,7 +16,7 @@ from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from tests.cli_tools import CARDS, EASY, write_config
 from tests.cli_tools import ofox as run
-from tests.test_telemetry import answered, decision
+from tests.decision_tools import answered, decision
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GROQ_API_KEY", "GEMINI_API_KEY", "XAI_API_KEY", "MISTRAL_API_KEY")
 LITELLM = """\

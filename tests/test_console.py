@@ -21,7 +21,6 @@ from ofox_middleware.errors import SettingsError
 from ofox_middleware.reload import Reloader
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from ofox_middleware.telemetry import DecisionLog
 from tests.console_tools import ASK, PROMPT, TOKEN, Client, ended, new_router
 
 
@@ -130,10 +129,9 @@ def test_decisions_are_listed_and_found(router: SmartRouter, client: Client) -> 
     assert client.get("/api/decisions/0000").json()["error"]["code"] == "not_found"
 
 
-@pytest.mark.parametrize("kind", [DecisionStore, DecisionLog])
-def test_the_export_is_json_lines(kind: type[Any], router: SmartRouter) -> None:
-    """The whole log can be taken along as JSON lines, oldest first, from either kind of log."""
-    log = kind()
+def test_the_export_is_json_lines(router: SmartRouter) -> None:
+    """The whole log can be taken along as JSON lines, oldest first."""
+    log = DecisionStore()
     router.subscribe(log)
     client = Client(console(router, log=log))
     made = [router.decide(ASK).id for _ in range(3)]
@@ -208,10 +206,9 @@ def test_odd_bodies_are_refused(client: Client, content: bytes, status: int) -> 
 # Feedback and reload --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [DecisionStore, DecisionLog])
-def test_feedback_reaches_the_log(kind: type[Any], router: SmartRouter) -> None:
-    """A score from 0 to 1 is kept with its decision, whichever log there is."""
-    log = kind()
+def test_feedback_reaches_the_log(router: SmartRouter) -> None:
+    """A score from 0 to 1 is kept with its decision."""
+    log = DecisionStore()
     router.subscribe(log)
     client, made = Client(console(router, log=log)), router.decide(ASK)
     assert client.post("/api/feedback", {"id": made.id, "score": 0.5}).json() == {"id": made.id, "score": 0.5}

@@ -15,15 +15,15 @@ import pytest
 
 from ofox_middleware import decision_store
 from ofox_middleware.cards import ModelCard
-from ofox_middleware.decision import Outcome
+from ofox_middleware.decision import Decision, Outcome
 from ofox_middleware.decision_file import default_path
 from ofox_middleware.decision_store import DecisionStore, store_of
 from ofox_middleware.errors import SettingsError
 from ofox_middleware.redaction import REMOVED, redact
 from ofox_middleware.router import SmartRouter
+from ofox_middleware.savings import price
 from ofox_middleware.settings import Settings
-from ofox_middleware.telemetry import DecisionLog
-from tests.test_telemetry import CHEAP, UNPRICED, answered, decision
+from tests.decision_tools import CHEAP, UNPRICED, answered, decision
 
 SECRET = "sk-proj-abcdefghijklmnop1234567890"
 
@@ -61,17 +61,16 @@ def test_an_entry_is_found_by_its_id_with_its_outcome(store: DecisionStore) -> N
     assert store.get("two") is None
 
 
-def test_an_entry_looks_as_in_the_log_in_memory(store: DecisionStore) -> None:
-    """Both logs show one request in the same JSON, so the console can be given either."""
-    log = DecisionLog(clock=lambda: 86_400.0)
-    for observer in (store, log):
-        made = decision("one")
-        observer.decided(made)
-        observer.ended(answered(made, output_tokens=7))
-        assert observer.feedback("one", 0.5)
-    assert [entry.to_dict() for entry in store.recent()] == json.loads(
-        json.dumps([entry.to_dict() for entry in log.recent()])
-    )
+def test_an_entry_is_its_decision_with_how_it_ended(store: DecisionStore) -> None:
+    """What was decided, when, how it ended and what was said of it are one flat piece of JSON."""
+    made = decision("one")
+    store.decided(made)
+    outcome = answered(made, output_tokens=7, cost_usd=0.003)
+    store.ended(outcome)
+    assert store.feedback("one", 0.5)
+    expected = {"at": 86_400.0, **made.to_dict(), "outcome": outcome.to_dict(), "feedback": 0.5}
+    assert [entry.to_dict() for entry in store.recent()] == [json.loads(json.dumps(expected))]
+    assert expected["outcome"]["attempts"] == ["river/oracle"]
 
 
 def test_recent_is_newest_first_and_limited(store: DecisionStore) -> None:
@@ -132,20 +131,24 @@ def test_the_export_is_json_lines_oldest_first(store: DecisionStore) -> None:
 # The ledger --------------------------------------------------------------------------------------------------------
 
 
-def test_savings_agree_with_the_log_in_memory(store: DecisionStore) -> None:
-    """Both ledgers come to the same sums, signs included."""
-    log = DecisionLog()
+def test_the_ledger_is_the_sum_of_its_requests(store: DecisionStore) -> None:
+    """Priced requests add up, by model and over all, signs included; unpriced ones are counted; failed ones are not."""
     outcomes = [answered(decision("one")), answered(decision("two"), "pebble/mini", output_tokens=900)]
-    outcomes.append(answered(decision("three", UNPRICED, CHEAP)))
-    for observer in (store, log):
-        for outcome in outcomes:
-            observer.decided(outcome.decision)
-            observer.ended(outcome)
-    ours, theirs = store.savings().to_dict(), log.savings().to_dict()
-    assert ours.pop("by_model") == theirs.pop("by_model")
-    assert ours == pytest.approx(theirs)
-    assert store.savings().unpriced == 1 and "my/model" not in store.savings().by_model
-    assert store.savings().against_cheapest_usd < 0 < store.savings().against_strongest_usd
+    failed = decision("four")
+    others = [answered(decision("three", UNPRICED, CHEAP)), Outcome(failed, failed.model, False, 502, (failed.model,))]
+    for outcome in (*outcomes, *others):
+        store.decided(outcome.decision)
+        store.ended(outcome)
+    rows = [priced for outcome in outcomes if (priced := price(outcome))]
+    ledger = store.savings()
+    assert (ledger.requests, ledger.unpriced) == (2, 1)
+    for name in ("spent_usd", "strongest_usd", "cheapest_usd"):
+        assert getattr(ledger, name) == pytest.approx(sum(getattr(row, name) for row in rows))
+    assert ledger.by_model == {
+        "river/oracle": (1, pytest.approx(rows[0].spent_usd)),
+        "pebble/mini": (1, pytest.approx(rows[1].spent_usd)),
+    }
+    assert ledger.against_cheapest_usd < 0 < ledger.against_strongest_usd
 
 
 def test_an_outcome_told_twice_counts_once(store: DecisionStore) -> None:
@@ -292,7 +295,7 @@ from ofox_middleware import Settings, SmartRouter
 from ofox_middleware.decision_file import default_path
 from ofox_middleware.decision_store import DecisionStore
 from ofox_middleware.cards import ModelCard
-from ofox_middleware.decision import Outcome
+from ofox_middleware.decision import Decision, Outcome
 card = ModelCard(name="a/b", input_cost_per_token=1e-6, output_cost_per_token=1e-6)
 router = SmartRouter(Settings(models=[card]))
 store = DecisionStore(sys.argv[1])
@@ -361,10 +364,19 @@ def test_prompts_are_kept_redacted_when_asked_for(store: DecisionStore) -> None:
 
 def test_an_observer_that_does_not_know_asks_is_left_alone() -> None:
     """Observers without ``asked`` work as before when prompts are logged."""
-    router, log = SmartRouter(settings(log_prompts=True)), DecisionLog()
-    router.subscribe(log)
+
+    class Counting:
+        decisions = 0
+
+        def decided(self, decision: Decision) -> None:
+            self.decisions += 1
+
+        def ended(self, outcome: Outcome) -> None: ...
+
+    router, counting = SmartRouter(settings(log_prompts=True)), Counting()
+    router.subscribe(counting)
     router.decide(ASK)
-    assert len(log) == 1 and router.stats["observer_error"] == 0
+    assert counting.decisions == 1 and router.stats["observer_error"] == 0
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,11 @@ from starlette.routing import Route
 
 from ofox_middleware import gateway as gateway_module
 from ofox_middleware.cards import ModelCard
+from ofox_middleware.decision_store import DecisionStore
 from ofox_middleware.gateway import LOOPBACK, create_app
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.server import background, listen
 from ofox_middleware.settings import Settings
-from ofox_middleware.telemetry import DecisionLog
 from ofox_middleware.types import Preference
 from tests.asgi.harness import call
 from tests.litellm.upstream import WORDS, Upstream, running_upstream
@@ -57,7 +57,7 @@ def card(name: str, upstream: Upstream, **facts: Any) -> ModelCard:
 class Site:
     """A running gateway and its clients."""
 
-    def __init__(self, url: str, router: SmartRouter, log: DecisionLog) -> None:
+    def __init__(self, url: str, router: SmartRouter, log: DecisionStore) -> None:
         self.url = url
         self.router = router
         self.log = log
@@ -100,13 +100,14 @@ def site(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         card("other/small", upstream, ability=0.6, input_cost_per_token=1e-7, output_cost_per_token=4e-7,
              ttft_s=0.1, tokens_per_s=300),
     ]  # fmt: skip
-    router, log = SmartRouter(Settings(models=cards, seed=1)), DecisionLog()
+    router, log = SmartRouter(Settings(models=cards, seed=1)), DecisionStore()
     router.subscribe(log)
     listener = listen("127.0.0.1", 0)
     with background(create_app(router, trusted_hosts=LOOPBACK), listener):
         running = Site(f"http://127.0.0.1:{listener.getsockname()[1]}", router, log)
         yield running
         running.close()
+    log.close()
     # LiteLLM's callbacks are the process's, and would go on feeding the health of a router that is gone.
     litellm.logging_callback_manager._reset_all_callbacks()
 
@@ -420,7 +421,7 @@ def test_nothing_stays_in_flight_and_each_request_counts_once(site: Site, upstre
         site.chat(extra_body={"model_routing_config": {"preference": "cost"}})
     assert site.router.health.in_flight() == 0
     outcomes = [entry.outcome for entry in site.log.recent()]
-    assert len(outcomes) == 4 and all(outcome is not None and outcome.ok for outcome in outcomes)
+    assert len(outcomes) == 4 and all(outcome is not None and outcome["ok"] for outcome in outcomes)
 
 
 def test_a_key_is_asked_for_where_one_is_set(upstream: Upstream) -> None:

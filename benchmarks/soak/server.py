@@ -22,7 +22,7 @@ from starlette.routing import Mount, Route
 
 from ofox_middleware import ModelCard, OfoxMiddleware, Settings, SmartRouter
 from ofox_middleware.console import console
-from ofox_middleware.telemetry import DecisionLog
+from ofox_middleware.decision_store import DecisionStore
 
 QUICK, STRONG, SICK, BROKEN = "fine/quick", "fine/strong", "sick/failing", "sick/broken"
 ABILITY = {QUICK: 0.4, STRONG: 0.7, SICK: 0.9, BROKEN: 0.8}
@@ -70,7 +70,7 @@ def build() -> Any:
         for name, ability in ABILITY.items()
     ]
     router = SmartRouter(Settings(models=cards, seed=1, max_sessions=HELD, first_byte_timeout_s=30))
-    log = DecisionLog(HELD)
+    log = DecisionStore(max_rows=HELD)
     router.subscribe(log)
 
     async def state(request: Request) -> JSONResponse:
