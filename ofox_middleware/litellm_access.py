@@ -6,6 +6,7 @@ Auth has only seen the name ``auto``, and LiteLLM takes access to a router's nam
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ from ofox_middleware.errors import OfoxError
 from ofox_middleware.litellm_private import needed
 
 log: Final = logging.getLogger("ofox_middleware")
+
+_TEAMS_OWN: Final = "model_name_"
+"""How LiteLLM begins the names of groups that belong to one team."""
 
 
 class Unreadable(OfoxError):
@@ -59,7 +63,7 @@ class Grants:
         if router is None:
             return False
         authorized = needed("is_model_authorized_for_token")
-        if not await authorized(model=model, valid_token=self.key, llm_router=router):
+        if not await authorized(model=model, valid_token=_without_alias(self.key, model), llm_router=router):
             return False
         try:
             if self.user is not None:
@@ -76,6 +80,22 @@ class Grants:
             log.exception("ofox: cannot check access to a model")
             return False
         return True
+
+
+def _without_alias(key: UserAPIKeyAuth, model: str) -> UserAPIKeyAuth:
+    """``key`` without aliases that are called like ``model`` and stand for another.
+
+    LiteLLM lets whoever has an alias call its name, for it puts the model that the alias stands for in its place. What
+    we pick is not renamed any more. The names of a team's own deployments are aliases of another kind.
+    """
+    changed = {}
+    for holder in ("aliases", "team_model_aliases"):
+        found = getattr(key, holder, None)
+        aliases: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+        target = aliases.get(model, model)
+        if target != model and not str(target).startswith(_TEAMS_OWN):
+            changed[holder] = {name: aliases[name] for name in aliases if name != model}
+    return key.model_copy(update=changed) if changed else key
 
 
 def _readers() -> dict[str, Any]:

@@ -6,6 +6,7 @@ Each caller is bounded at one level to `auto` and `cheap`. Rows that LiteLLM's A
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import uuid
@@ -15,7 +16,7 @@ import httpx
 import pytest
 
 from tests.litellm.conftest import routing
-from tests.litellm.database.office import ALLOWED, Caller, Office, ask, reached
+from tests.litellm.database.office import ALLOWED, BODIES, Caller, Office, ask, reached
 from tests.litellm.upstream import Upstream
 
 pytestmark = [pytest.mark.proxy, pytest.mark.xdist_group("database")]
@@ -148,6 +149,69 @@ def test_a_caller_that_asks_for_more_is_refused(office: Office, upstream: Upstre
     answer = ask(office, bounded(office, level), **routing(models=["dear"]))
     assert answer.status_code == 400
     assert upstream.seen == []
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_an_answer_of_a_better_model_is_not_continued(office: Office, upstream: Upstream, level: str) -> None:
+    """The id of a response that another caller got from `dear` leads no bounded caller there, plain or streamed."""
+    best = ask(office, Caller(office.key()), "/v1/responses", **routing(preference="quality"))
+    assert best.headers["x-ofox-model"] == "dear"
+    upstream.seen.clear()
+    for stream in (False, True):
+        continued = {"previous_response_id": best.json()["id"], "stream": stream}
+        answer = ask(office, bounded(office, level), "/v1/responses", **continued)
+        assert answer.status_code in {400, 403}, answer.text
+    assert upstream.seen == []
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_conversation_of_somebody_else_pins_nobody(office: Office, upstream: Upstream, level: str) -> None:
+    """Nor does the session that an unbounded caller has with `dear`, named in the body or in LiteLLM's header."""
+    session = f"shared-{uuid.uuid4()}"
+    named = {"litellm_session_id": session, **routing(session_id=session, preference="quality")}
+    assert ask(office, Caller(office.key()), **named).headers["x-ofox-model"] == "dear"
+    upstream.seen.clear()
+    caller = bounded(office, level)
+    assert ask(office, caller, **named).headers["x-ofox-model"] == "cheap"
+    body = {"model": "auto", **BODIES["/v1/chat/completions"], **caller.body}
+    office.proxy.post("/v1/chat/completions", body, key=caller.key, headers={"x-litellm-session-id": session})
+    assert reached(upstream) == {"prov-cheap"}
+
+
+def _widened(office: Office, team: str, models: list[str]) -> str:
+    """A key of ``team`` whose row names ``models``, though LiteLLM's API may refuse to make one."""
+    key = office.key(team_id=team)
+    names = ",".join(models)
+    office.database.run(
+        f"""UPDATE "LiteLLM_VerificationToken" SET models = '{{{names}}}'
+        WHERE token = '{hashlib.sha256(key.encode()).hexdigest()}'"""
+    )
+    return key
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_key_is_no_wider_than_its_team(office: Office, upstream: Upstream, path: str) -> None:
+    """A key for `dear` in a team for `cheap` may use neither; one for all of the proxy's models may use `cheap`."""
+    team = office.post("/team/new", models=ALLOWED)["team_id"]
+    body = {"model": "auto", **BODIES[path], **routing(preference="quality")}
+    wider = _widened(office, team, ["auto", "dear"])
+    assert office.proxy.post(path, body, key=wider).status_code in {400, 401, 403}
+    assert upstream.seen == []
+    everything = _widened(office, team, ["all-proxy-models"])
+    office.proxy.post(path, body, key=everything)
+    assert reached(upstream) <= {"prov-cheap"}
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_no_alias_of_a_key_or_team_widens_it(office: Office, upstream: Upstream, path: str) -> None:
+    """LiteLLM lets whoever has an alias call its name, and renames it then. What `auto` picks is not renamed to `dear`,
+    and no alias that is called like it allows it."""
+    trap = {"cheap": "dear", "mid": "dear"}
+    team = office.post("/team/new", models=ALLOWED, model_aliases=trap)["team_id"]
+    for key in (office.key(models=ALLOWED, aliases=trap), office.key(team_id=team)):
+        ask(office, Caller(key), path, stream=True, **routing(preference="quality"))
+    assert reached(upstream) <= {"prov-cheap"}
+    assert upstream.seen
 
 
 def test_an_unbounded_key_gets_the_best(office: Office, upstream: Upstream) -> None:
