@@ -197,7 +197,7 @@ def _wait(server: Server, log: Path) -> None:
     raise RuntimeError(f"the proxy did not start:\n{log.read_text()[-3000:]}")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     import socket
 
     with contextlib.ExitStack() as stack:
@@ -208,8 +208,10 @@ def _free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def contenders(folder: Path, provider_port: int, ports: Sequence[int]) -> Iterator[list[Contender]]:
-    """The proxies, started one after the other, and who is asked what."""
+def contenders(
+    folder: Path, provider_port: int, ports: Sequence[int], under: Sequence[str] = ()
+) -> Iterator[list[Contender]]:
+    """The proxies, started one after the other, and who is asked what. ``under``: the command that runs a proxy."""
     provider = f"http://127.0.0.1:{provider_port}"
     kinds: dict[str, dict[str, bool]] = {"plugin": {"plugin": True}, "plain": {}, "peer": {"peer": True}}
     with contextlib.ExitStack() as stack:
@@ -221,7 +223,7 @@ def contenders(folder: Path, provider_port: int, ports: Sequence[int]) -> Iterat
             file.write_text(yaml.safe_dump(config(provider, **options), sort_keys=False))
             program = "from litellm import run_server; run_server()"
             command = [sys.executable, "-c", program, "--config", str(file), "--host", "127.0.0.1", "--port", str(port)]
-            process = stack.enter_context(_running(command, folder / f"{kind}.log"))
+            process = stack.enter_context(_running([*under, *command], folder / f"{kind}.log"))
             servers[kind] = Server(f"http://127.0.0.1:{port}", process)
             _wait(servers[kind], folder / f"{kind}.log")
         yield [
@@ -299,7 +301,7 @@ def main() -> None:
     options = parser.parse_args()
     found: dict[str, list[Contender]] = {}
     for boot in range(options.boots):
-        provider_port, *ports = _free_ports(4)
+        provider_port, *ports = free_ports(4)
         with tempfile.TemporaryDirectory() as name, contenders(Path(name), provider_port, ports) as rows:
             for kind in options.kinds:
                 for row in rows:
