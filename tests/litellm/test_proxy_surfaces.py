@@ -70,13 +70,14 @@ def test_a_failing_pick_falls_back(proxy: Proxy, upstream: Upstream, path: str, 
     assert view["in_flight"] == 0
 
 
-def test_a_text_stream_that_fails_is_the_callers_error(proxy: Proxy, upstream: Upstream) -> None:
-    """LiteLLM falls back on no text stream, with or without us; the failure is counted and nothing stays in flight."""
+def test_a_text_stream_that_fails_is_answered_by_the_next(proxy: Proxy, upstream: Upstream) -> None:
+    """LiteLLM by itself falls back on no text stream: a model that is named ends with its error, `auto` goes on."""
     upstream.behave("prov-cheap", status=503)
-    for body in ({**BODIES["/v1/completions"], **COST}, {**BODIES["/v1/completions"], "model": "cheap"}):
-        answer = proxy.post("/v1/completions", {**body, "stream": True, "fallbacks": ["mid"]})
-        assert answer.status_code == 503
-    assert upstream.models() == ["prov-cheap", "prov-cheap"]
+    asked = {**BODIES["/v1/completions"], "stream": True, "fallbacks": ["mid"]}
+    routed = proxy.post("/v1/completions", {**asked, **COST})
+    assert "forty" in routed.text
+    assert proxy.post("/v1/completions", {**asked, "model": "cheap"}).status_code == 503
+    assert upstream.models() == ["prov-cheap", "prov-mid", "prov-cheap"]
     assert proxy.settled()["in_flight"] == 0
 
 
