@@ -63,7 +63,10 @@ class Grants:
         if router is None:
             return False
         authorized = needed("is_model_authorized_for_token")
-        if not await authorized(model=model, valid_token=_without_alias(self.key, model), llm_router=router):
+        if not await authorized(model=model, valid_token=self.key, llm_router=router):
+            return False
+        bare = _without_alias(self.key, model)
+        if bare is not self.key and not await authorized(model=model, valid_token=bare, llm_router=router):
             return False
         try:
             if self.user is not None:

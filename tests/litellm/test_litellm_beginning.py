@@ -82,6 +82,7 @@ def test_the_next_model_answers(
     assert brain.health.in_flight() == 0
 
 
+@pytest.mark.contract
 @pytest.mark.parametrize(("method", "fields"), SURFACES)
 def test_a_stream_that_begins_in_vain_is_not_asked_for_twice(
     brain: SmartRouter, upstream: Upstream, method: str, fields: dict[str, Any]
@@ -248,6 +249,7 @@ def test_a_proxys_client_gets_the_next_models_answer(
 
 
 @pytest.mark.proxy
+@pytest.mark.contract
 @pytest.mark.parametrize(
     ("path", "fields", "event"),
     [
