@@ -228,7 +228,7 @@ def test_loading_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_importing_the_catalogue_imports_no_heavy_library() -> None:
     """Facts are data: litellm, numpy and rich stay out."""
     code = (
-        "import sys; from ofox_middleware.catalog import Catalog; from ofox_middleware.types import ModelCard;"
+        "import sys; from ofox_middleware.catalog import Catalog; from ofox_middleware.cards import ModelCard;"
         "Catalog.load().facts(ModelCard('openai/gpt-4o'));"
         "heavy = {m.partition('.')[0] for m in sys.modules} & {'litellm', 'numpy', 'rich'};"
         "assert not heavy, heavy"

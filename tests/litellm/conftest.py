@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import litellm
 import openai
 import pytest
 
@@ -73,6 +75,18 @@ def upstream(provider: Upstream) -> Upstream:
     """The simulated provider, well and with nothing recorded."""
     provider.reset()
     return provider
+
+
+@pytest.fixture(scope="session")
+def warm(provider: Upstream) -> None:
+    """LiteLLM imports much at its first call, which would look like silence."""
+    provider.reset()
+
+    async def main() -> None:
+        call = {"model": "openai/prov-dear", "api_base": f"{provider.base_url}/v1", "api_key": "sk-upstream"}
+        await litellm.acompletion(**call, messages=chat()["messages"])
+
+    asyncio.run(main())
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,10 @@ from tests.litellm.upstream import Upstream
 
 __all__ = ["brain"]  # a fixture
 
-pytestmark = pytest.mark.filterwarnings("default")  # LiteLLM's own warnings are not ours to mend
+pytestmark = [
+    pytest.mark.filterwarnings("default"),  # LiteLLM's own warnings are not ours to mend
+    pytest.mark.usefixtures("warm"),
+]
 PAGE = {"page": "<html>gateway</html>"}
 STALL = {"stall": True}
 SURFACES: list[tuple[str, dict[str, Any]]] = [

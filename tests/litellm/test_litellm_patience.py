@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import json
 import pickle
@@ -24,19 +23,11 @@ from tests.litellm.upstream import Upstream
 
 __all__ = ["brain", "router"]  # fixtures
 
-pytestmark = pytest.mark.filterwarnings("default")  # LiteLLM's own warnings are not ours to mend
+pytestmark = [
+    pytest.mark.filterwarnings("default"),  # LiteLLM's own warnings are not ours to mend
+    pytest.mark.usefixtures("warm"),
+]
 NAMES = ("cheap", "mid", "dear")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def warm(provider: Upstream) -> None:
-    """LiteLLM imports much at its first call, which would look like silence."""
-
-    async def main() -> None:
-        call = {"model": "openai/prov-dear", "api_base": f"{provider.base_url}/v1", "api_key": "sk-upstream"}
-        await litellm.acompletion(**call, messages=ASK)
-
-    asyncio.run(main())
 
 
 def know(brain: SmartRouter, name: str = "cheap") -> None:

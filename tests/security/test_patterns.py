@@ -25,7 +25,10 @@ REPEATS = (constants.MAX_REPEAT, constants.MIN_REPEAT)
 MANY = 16
 # Repeats within repeats that were looked at: each round must end in a character that its inner repeat cannot take, so
 # there is one way only to divide a text into rounds.
-DIVIDED_ONE_WAY = {"model_names._DOTTED_PREFIX": ("a." * 50_000, "a" * 100_000), "wire._PREFIX": ("xError: " * 20_000,)}
+DIVIDED_ONE_WAY = {
+    "model_names._DOTTED_PREFIX": ("a." * 50_000, "a" * 100_000),
+    "gateway_errors._PREFIX": ("xError: " * 20_000,),
+}
 
 
 def patterns() -> Iterator[tuple[str, re.Pattern[Any]]]:
