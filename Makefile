@@ -17,7 +17,7 @@ tour: .venv-demo/ready  ## the scripted tour of the demo
 	.venv-demo/bin/ofox demo --tour
 
 test: .venv/ready  ## every test, each example among them, on WORKERS processes; ARGS goes to pytest
-	$(BIN)/python -m pytest -q -rs -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -q -rs -n $(WORKERS) --maxschedchunk 1 $(ARGS)
 
 cover:  ## what CI runs: every test but the longest of the LiteLLM contract, with branch coverage
 	$(MAKE) test ARGS="-m 'not contract' --cov --cov-report=term --cov-fail-under=95"

@@ -12,8 +12,8 @@ import pytest
 
 from tests.redis_server import RedisServer
 
-# Groups that mostly wait for processes of their own: they begin first, so that none is left over at the end.
-PATIENT = ("proxy", "litellm", "tests/test_demo", "tests/test_gateway", "tests/browser/", "tests/docs/", "tests/arena/")
+# Tests that mostly wait for processes of their own: they begin first, so that none is left over at the end.
+PATIENT = ("tests/litellm/", "tests/test_demo", "tests/test_gateway", "tests/browser/", "tests/docs/", "tests/arena/")
 
 # LiteLLM's door in depth takes as long as all other tests together: `make test` and `make contract` run these, on every
 # release of LiteLLM that is supported, `make cover` does not.
@@ -27,28 +27,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On several processes (``-n 2 --dist loadgroup``) a file's tests stay together, and all that share the proxy."""
+    """Marks the long tests. Tests that mostly wait begin first where several processes run them, one by one."""
     for item in items:
         if item.nodeid.startswith(CONTRACT):
             item.add_marker(pytest.mark.contract)
-    if not hasattr(config, "workerinput"):
-        return
-    ranks: dict[pytest.Item, int] = {}
-    for item in items:
-        group = group_of(item)
-        item.add_marker(pytest.mark.xdist_group(group))
-        ranks[item] = next((rank for rank, start in enumerate(PATIENT) if group.startswith(start)), len(PATIENT))
-    items.sort(key=ranks.__getitem__)
+    if hasattr(config, "workerinput"):
+        items.sort(key=_rank)
 
 
-def group_of(item: pytest.Item) -> str:
-    """The tests of a group run in one process, one after the other."""
-    path = item.nodeid.partition("::")[0]
-    if "proxy_process" in getattr(item, "fixturenames", ()):
-        return "proxy"
-    return "litellm" if path.startswith("tests/litellm/") else path
+def _rank(item: pytest.Item) -> int:
+    on_proxy = "proxy_process" in getattr(item, "fixturenames", ())
+    return 0 if on_proxy else next((at for at, start in enumerate(PATIENT, 1) if item.nodeid.startswith(start)), 99)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,6 +7,7 @@ publishes on npm (``database/engine.mjs``), and generate the client without the 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -26,6 +27,7 @@ from tests.litellm.upstream import free_port
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 NODE = ROOT / ".venv-node"
+SOURCES = ("package.json", "package-lock.json", "engine.mjs", "dmmf.mjs", "prisma")
 USER = "postgres"
 
 
@@ -157,16 +159,22 @@ def _node_packages() -> Path:
         if shutil.which(program) is None:
             raise Absent(f"{program}, which runs the database's engine, is not installed")
     NODE.mkdir(exist_ok=True)
-    wanted = (HERE / "database" / "package-lock.json").read_text("utf-8")
-    for name in ("package.json", "package-lock.json", "engine.mjs", "dmmf.mjs", "prisma"):
-        shutil.copy(HERE / "database" / name, NODE / name)
-    for name in ("engine.mjs", "prisma"):
-        (NODE / name).chmod(0o755)
-    done = NODE / "installed"
-    if not done.exists() or done.read_text("utf-8") != wanted:
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        ran = subprocess.run(command, cwd=NODE, capture_output=True, text=True, check=False)
-        if ran.returncode:
-            raise Absent(f"npm could not install the database's engine: {ran.stderr.strip()[-300:]}")
-        done.write_text(wanted, "utf-8")
+    with (NODE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes, and each wants it
+        _install()
     return NODE / "engine.mjs"
+
+
+def _install() -> None:
+    sources = {name: (HERE / "database" / name).read_text("utf-8") for name in SOURCES}
+    done, wanted = NODE / "installed", "\n".join(sources.values())
+    if done.exists() and done.read_text("utf-8") == wanted:
+        return
+    for name, text in sources.items():
+        (NODE / name).write_text(text, "utf-8")
+        (NODE / name).chmod(0o755)
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    ran = subprocess.run(command, cwd=NODE, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise Absent(f"npm could not install the database's engine: {ran.stderr.strip()[-300:]}")
+    done.write_text(wanted, "utf-8")

@@ -19,7 +19,7 @@ from tests.litellm.conftest import routing
 from tests.litellm.database.office import ALLOWED, BODIES, Caller, Office, ask, reached
 from tests.litellm.upstream import Upstream
 
-pytestmark = [pytest.mark.proxy, pytest.mark.xdist_group("database")]
+pytestmark = pytest.mark.proxy
 
 TOO_LONG = "This model's maximum context length is 10 tokens. However, your messages resulted in 20 tokens."
 EASY = {"messages": [{"role": "user", "content": "Say hi."}], **routing(preference="cost")}

@@ -14,7 +14,7 @@ from tests.litellm.database.office import Caller, Office, ask, reached
 from tests.litellm.proxy import deployment
 from tests.litellm.upstream import Upstream
 
-pytestmark = [pytest.mark.proxy, pytest.mark.xdist_group("database")]
+pytestmark = pytest.mark.proxy
 SIMPLE = {"messages": [{"role": "user", "content": "Say hi."}]}
 CHEAPEST = {**MODELS["cheap"], "input_cost_per_token": 1e-9, "output_cost_per_token": 1e-9}
 FILE = {"cheap", "mid", "dear"}

@@ -12,7 +12,7 @@ from tests.litellm.conftest import MODELS, routing
 from tests.litellm.database.office import BODIES, Caller, Office, ask
 from tests.litellm.upstream import Upstream
 
-pytestmark = [pytest.mark.proxy, pytest.mark.xdist_group("database")]
+pytestmark = pytest.mark.proxy
 COST = 11 * MODELS["mid"]["input_cost_per_token"] + 20 * MODELS["mid"]["output_cost_per_token"]
 """Of what the simulated provider says that an answer took."""
 MID = routing(models=["mid"], preference="cost")
