@@ -56,4 +56,6 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    uvicorn.run(app, host="127.0.0.1", port=parser.parse_args().port, log_level="error", lifespan="off")
+    # Longer than the rounds of the others: else it may hang up just when LiteLLM uses a connection again.
+    keep = {"timeout_keep_alive": 300}
+    uvicorn.run(app, host="127.0.0.1", port=parser.parse_args().port, log_level="error", lifespan="off", **keep)
