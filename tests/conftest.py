@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ofox_middleware.health import HealthBook
+from tests.health_tools import HandClock, a_book
 from tests.redis_server import RedisServer
 
 # Tests that mostly wait for processes of their own: they begin first, so that none is left over at the end.
@@ -58,3 +60,15 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    """Seconds that pass when the test says so."""
+    return HandClock()
+
+
+@pytest.fixture
+def book(clock: HandClock) -> HealthBook:
+    """A health book by that clock."""
+    return a_book(clock)

@@ -1,4 +1,4 @@
-"""What ``ofox bench`` says of speed, and of an operator's own requests."""
+"""What ``ofox bench FILE`` says of an operator's own requests."""
 
 from __future__ import annotations
 

@@ -12,17 +12,6 @@ from ofox_middleware.health import MOST_MODELS, HealthBook
 from ofox_middleware.model_health import START_LIMIT
 from tests.health_tools import S_PER_TOKEN, TTFT_S, HandClock, a_book, fail, look, succeed, trip, wait_for_probe
 
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def book(clock: HandClock) -> HealthBook:
-    return a_book(clock)
-
-
 # A model that nobody has used.
 
 

@@ -9,7 +9,6 @@ from ofox_middleware.model_health import SLOW_START
 from tests.health_tools import (
     TTFT_S,
     HandClock,
-    a_book,
     fail,
     look,
     streamed,
@@ -18,16 +17,6 @@ from tests.health_tools import (
     used,
     wait_for_probe,
 )
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def book(clock: HandClock) -> HealthBook:
-    return a_book(clock)
 
 
 def test_five_in_a_row_trip(book: HealthBook) -> None:

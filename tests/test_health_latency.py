@@ -5,17 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ofox_middleware.health import HealthBook
-from tests.health_tools import S_PER_TOKEN, TTFT_S, HandClock, a_book, look, streamed
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def book(clock: HandClock) -> HealthBook:
-    return a_book(clock)
+from tests.health_tools import S_PER_TOKEN, TTFT_S, HandClock, look, streamed
 
 
 def test_ttft_jumps_up_and_heals(book: HealthBook, clock: HandClock) -> None:

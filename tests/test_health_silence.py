@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from ofox_middleware.health import HealthBook
-from tests.health_tools import HandClock, a_book, fail, look, streamed, used
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def book(clock: HandClock) -> HealthBook:
-    return a_book(clock)
+from tests.health_tools import HandClock, fail, look, streamed, used
 
 
 def test_a_silent_request_demotes(book: HealthBook, clock: HandClock) -> None:

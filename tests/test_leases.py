@@ -6,17 +6,7 @@ import pytest
 
 from ofox_middleware.health import HealthBook
 from ofox_middleware.model_health import LEASE_TTL_S
-from tests.health_tools import HandClock, a_book, look, trip, wait_for_probe
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def book(clock: HandClock) -> HealthBook:
-    return a_book(clock)
+from tests.health_tools import HandClock, look, trip, wait_for_probe
 
 
 def test_in_flight_counts_open_leases(book: HealthBook) -> None:

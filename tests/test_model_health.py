@@ -6,18 +6,7 @@ import pytest
 
 from ofox_middleware.health import HealthBook
 from ofox_middleware.model_health import MOST_DEPLOYMENTS, START_LIMIT
-from tests.health_tools import S_PER_TOKEN, TTFT_S, HandClock, a_book, fail, look, succeed
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def book(clock: HandClock) -> HealthBook:
-    return a_book(clock)
-
+from tests.health_tools import S_PER_TOKEN, TTFT_S, HandClock, fail, look, succeed
 
 # Availability.
 
