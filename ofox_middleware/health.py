@@ -14,8 +14,10 @@ import math
 import random
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
+from ofox_middleware.cards import ModelFacts
 from ofox_middleware.fleet import REPORT_TTL_S, FleetView, Report, Summary, weigh
 from ofox_middleware.latency import Prior, sane
 from ofox_middleware.leases import Lease, dispatch
@@ -104,6 +106,16 @@ class HealthBook:
         if record is None:
             return self._unknown((ttft_prior_s, s_per_token_prior))
         return record.view(self._clock(), ttft_prior_s, s_per_token_prior)
+
+    def views(self, pool: Sequence[ModelFacts]) -> list[HealthView]:
+        """:meth:`view` of each model of ``pool``."""
+        now, known = self._clock(), self._models.get
+        return [
+            self._unknown((facts.ttft_s, facts.s_per_token))
+            if (record := known(facts.name)) is None
+            else record.view(now, facts.ttft_s, facts.s_per_token)
+            for facts in pool
+        ]
 
     def tripped(self, model: str) -> bool:
         """Whether the model's breaker is open or half-open."""

@@ -103,7 +103,8 @@ class DecayingMean:
         Args:
             tried: a request is trying whether it is still so bad; until that one tells, it is.
         """
-        prior = self.clamp(prior)
+        if not self._low <= prior < self._high:
+            prior = self.clamp(prior)
         if not self.mass:
             return prior
         age, mean = now - self._at, self._mean

@@ -293,17 +293,21 @@ class ModelHealth:
         until = breaker.until
         window = self.window
         ok = window.ok + CALM
+        done = ok + self.late
+        row: float = self.silent
         left = 0.0
         if window.failed or breaker.row:
             left = fade(now - self.failed_at)
-        done = ok + window.failed * left + self.late
+            done += window.failed * left
+            row += breaker.row * left
         speed = self.speed
-        tried, tried_rate = self.slowness_tried(now, ttft_prior_s, s_per_token_prior)
+        tried = tried_rate = False
+        if self.open:
+            tried, tried_rate = self.slowness_tried(now, ttft_prior_s, s_per_token_prior)
         ttft_s = speed.ttft.read(now, ttft_prior_s, tried=tried)
         s_per_token = speed.s_per_token.read(now, s_per_token_prior, tried=tried_rate)
         fleet_load = 0.0
-        fleet = self.fleet
-        if fleet is not None and now < fleet.until:
+        if (fleet := self.fleet) is not None and now < fleet.until:
             fleet_ok, fleet_done = fleet.verdicts()
             ok += fleet_ok
             done += fleet_done
@@ -313,7 +317,6 @@ class ModelHealth:
             mass = speed.s_per_token.mass_at(now, s_per_token_prior, tried=tried_rate)
             s_per_token = fleet.blend_s_per_token(s_per_token, mass, speed.s_per_token.clamp(s_per_token_prior))
         availability = ok / done
-        row = breaker.row * left + self.silent
         if row > 1.0:
             # Under much traffic a row of failures is a small share of the minute, but no accident.
             availability = min(availability, CALM / (CALM + row - 1.0))

@@ -193,15 +193,14 @@ class SmartRouter:
             refused=self._refused_by(named, read, body, adapts=adapts) if self.lacks else None,
             probes=fallback and pin is None and not read.in_tool_loop,
         )
-        views = [self.health.view(facts.name, facts.ttft_s, facts.s_per_token) for facts in named]
-        assessed = scoring.assess(named, views, read, difficulty, terms)
-        scoring.score(assessed, profile)
-        equals = scoring.near_best(assessed, profile, settings.share_within)
-        if not equals:
+        assessed = scoring.assess(named, self.health.views(named), read, difficulty, terms)
+        feasible = scoring.feasible_of(assessed)
+        if not feasible:
             raise NoCandidate([*(item.row() for item in assessed), *left_out])
+        scoring.score(feasible, profile)
+        equals = scoring.near_best(feasible, profile, settings.share_within)
 
-        feasible = [item for item in assessed if item.feasible]
-        down = sum([item.down for item in feasible])
+        down = scoring.how_many_down(feasible)
         degraded = down > 0
         pinned = pinned_to(pin, feasible, degraded=degraded)
         reason: Reason = "session"
@@ -217,20 +216,25 @@ class SmartRouter:
             pick, reason = self._pick(equals if pinned is None else equals[:1], feasible)
         if stuck and reason in ("best", "tie"):
             reason = "escalated"
-        ranking = [pick, *scoring.fallbacks(pick, assessed)]
+        ranking = [pick, *scoring.fallbacks(pick, feasible)]
+        targets = {item.facts.name: item.facts for item in ranking}
         decision = Decision(
             id=f"{random.getrandbits(64):016x}",  # a name, not a secret: os.urandom takes 14 us
             model=pick.facts.name,
-            ranking=tuple([item.facts.name for item in ranking]),
+            ranking=tuple(targets),
             reason=reason,
             preference=preference,
             difficulty_detail=difficulty,
             candidates=(
                 *[item.row() for item in ranking],
-                *([item.row() for item in assessed if not item.feasible] if len(ranking) < len(assessed) else ()),
+                *(
+                    [item.row() for item in assessed if item.facts.name not in targets]
+                    if len(ranking) < len(assessed)
+                    else ()
+                ),
                 *left_out,
             ),
-            targets={item.facts.name: item.facts for item in ranking},
+            targets=targets,
             fallback=fallback,
             surface=surface,
             stream=read.stream,

@@ -84,19 +84,9 @@ class Assessed(msgspec.Struct, eq=False, gc=False):
         )
 
     @property
-    def feasible(self) -> bool:
-        """Whether it can serve the request at all."""
-        return self.group != _SKIPPED
-
-    @property
     def healthy(self) -> bool:
         """Whether it can serve the request and neither its breaker nor a refusal stands in the way."""
         return self.group < _UNHEALTHY
-
-    @property
-    def down(self) -> bool:
-        """Whether its breaker stands in the way."""
-        return self.group == _UNHEALTHY
 
 
 def expected_cost_usd(facts: ModelFacts, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None:
@@ -106,7 +96,10 @@ def expected_cost_usd(facts: ModelFacts, input_tokens: int, output_tokens: int, 
     """
     if facts.input_usd is None or facts.output_usd is None:
         return None
-    cached, written = min(cached_tokens, input_tokens), output_tokens + facts.thinking_tokens
+    written = output_tokens + facts.thinking_tokens
+    if not cached_tokens:
+        return input_tokens * facts.input_usd + written * facts.output_usd
+    cached = min(cached_tokens, input_tokens)
     cached_usd = facts.input_usd if facts.cached_input_usd is None else facts.cached_input_usd
     return (input_tokens - cached) * facts.input_usd + cached * cached_usd + written * facts.output_usd
 
@@ -223,27 +216,31 @@ def _judge_health(item: Assessed, view: HealthView, *, probes: bool) -> None:
     item.reopens_in_s = view.reopens_in_s
 
 
-def score(assessed: Sequence[Assessed], profile: Profile) -> None:
-    """Sets the score of every feasible candidate, and demotes those under the profile's floor.
+def feasible_of(assessed: Sequence[Assessed]) -> list[Assessed]:
+    """Those that can serve the request at all; the functions below take them alone."""
+    return [item for item in assessed if item.group != _SKIPPED]
+
+
+def how_many_down(feasible: Sequence[Assessed]) -> int:
+    """Of how many the breaker stands in the way."""
+    return [item.group for item in feasible].count(_UNHEALTHY)
+
+
+def score(feasible: Sequence[Assessed], profile: Profile) -> None:
+    """Sets the scores, and demotes the candidates under the profile's floor.
 
     Score = sum over the axes of weight x ln(ratio to the best healthy candidate), weights scaled to sum to 1: 0 is the
     best there can be. An unknown price counts as the dearest known one.
     """
-    feasible = [item for item in assessed if item.group != _SKIPPED]
     standard = [item for item in feasible if item.group == _KEPT] or feasible
     if not standard:
         return
     total = profile.quality + profile.cost + profile.time
     weight_quality, weight_cost, weight_time = profile.quality / total, profile.cost / total, profile.time / total
-    best_quality, best_time, best_cost = _LEAST, math.inf, math.inf
-    for item in standard:
-        best_quality = item.quality if item.quality > best_quality else best_quality
-        best_time = item.time_s if item.time_s < best_time else best_time
-        if item.rate_usd is not None and item.rate_usd < best_cost:
-            best_cost = item.rate_usd
     dearest = max([item.rate_usd for item in feasible if item.rate_usd is not None], default=COST_GRAIN_USD)
-    best_time = max(_LEAST, best_time)
-    best_cost = max(COST_GRAIN_USD, min(best_cost, dearest))
+    best_quality = max(_LEAST, *map(_quality, standard))
+    best_time = max(_LEAST, min(map(_time_s, standard)))
+    best_cost = max(COST_GRAIN_USD, min([dearest if item.rate_usd is None else item.rate_usd for item in standard]))
     least_quality = profile.floor * best_quality
     log = math.log
     for item in feasible:
@@ -259,16 +256,15 @@ def score(assessed: Sequence[Assessed], profile: Profile) -> None:
             item.group, item.reason = _BELOW_FLOOR, "below_floor"
 
 
-def near_best(assessed: Sequence[Assessed], profile: Profile, share_within: float) -> list[Assessed]:
+def near_best(feasible: Sequence[Assessed], profile: Profile, share_within: float) -> list[Assessed]:
     """The candidates that share the traffic as equals, best first: never empty while one is feasible.
 
     Those whose score is within ``share_within`` of the best. A profile with a ``tie`` asks for the cheapest of the
     nearly best instead; then those share whose cost is within ``share_within`` of that.
     """
-    feasible = [item for item in assessed if item.group != _SKIPPED]
     if not feasible:
         return []
-    group = min([item.group for item in feasible])
+    group = min(map(_group, feasible))
     if group == _UNHEALTHY:
         # Nobody is healthy: the one whose breaker lets go first is the best hope.
         return sorted(feasible, key=lambda item: (item.reopens_in_s, -item.score))[:1]
@@ -285,7 +281,7 @@ def near_best(assessed: Sequence[Assessed], profile: Profile, share_within: floa
     return [item for item in priced if _known_cost(item) <= most]
 
 
-_score = attrgetter("score")
+_score, _group, _quality, _time_s = map(attrgetter, ("score", "group", "quality", "time_s"))
 
 
 def _known_cost(item: Assessed) -> float:
@@ -297,13 +293,13 @@ def choose(equals: Sequence[Assessed], draw: Callable[[], float]) -> Assessed:
     return equals[0] if len(equals) == 1 else equals[int(draw() * len(equals))]
 
 
-def fallbacks(pick: Assessed, assessed: Sequence[Assessed]) -> list[Assessed]:
-    """The other feasible candidates in the order to try them when ``pick`` fails.
+def fallbacks(pick: Assessed, feasible: Sequence[Assessed]) -> list[Assessed]:
+    """The other candidates in the order to try them when ``pick`` fails.
 
     Healthy and known before doubtful, doubtful before unhealthy (soonest to reopen first); by score within a group,
     but another provider goes before one that failed already when their scores are close.
     """
-    rest = [item for item in assessed if item.group != _SKIPPED and item is not pick]
+    rest = [item for item in feasible if item is not pick]
     if len(rest) < 2:
         return rest
     rest.sort(key=lambda item: (item.group, item.reopens_in_s, -item.score))

@@ -39,13 +39,13 @@ def judged(
     signals = Signals(input_tokens=1000) if signals is None else signals
     seen = [(views or {}).get(model.name, WELL) for model in pool]
     assessed = scoring.assess(pool, seen, signals, difficulty, terms)
-    scoring.score(assessed, BUILTIN_PROFILES[profile] if isinstance(profile, str) else profile)
+    scoring.score(scoring.feasible_of(assessed), BUILTIN_PROFILES[profile] if isinstance(profile, str) else profile)
     return {item.facts.name: item for item in assessed}
 
 
 def picked(items: dict[str, Assessed], profile: str | Profile = "balanced", share_within: float = 0.05) -> set[str]:
     found = BUILTIN_PROFILES[profile] if isinstance(profile, str) else profile
-    return {item.facts.name for item in scoring.near_best(list(items.values()), found, share_within)}
+    return {item.facts.name for item in scoring.near_best(scoring.feasible_of([*items.values()]), found, share_within)}
 
 
 NEEDS: list[Need] = ["image", "audio", "file", "video", "tools", "json_schema", "logprobs", "n", "reasoning"]
@@ -195,7 +195,7 @@ def test_open_breakers_come_last_and_soonest_first() -> None:
         views={"a/later": but(opened, reopens_in_s=9.0), "b/sooner": but(opened, reopens_in_s=2.0)},
     )  # fmt: skip
     assert picked(items) == {"c/well"}
-    order = scoring.fallbacks(items["c/well"], list(items.values()))
+    order = scoring.fallbacks(items["c/well"], scoring.feasible_of([*items.values()]))
     assert [item.facts.name for item in order] == ["b/sooner", "a/later"]
     assert items["a/later"].row().reason == "breaker_open"
 
@@ -234,7 +234,7 @@ def test_a_probe_is_judged_as_if_well() -> None:
 def test_equals_share_the_traffic() -> None:
     """Candidates within 5% of the best score share the traffic, and the choice follows the seed."""
     items = judged(facts("a/x"), facts("b/y"), facts("c/worse", usd=1e-5))
-    equals = scoring.near_best(list(items.values()), BUILTIN_PROFILES["balanced"], 0.05)
+    equals = scoring.near_best(scoring.feasible_of([*items.values()]), BUILTIN_PROFILES["balanced"], 0.05)
     assert {item.facts.name for item in equals} == {"a/x", "b/y"}
     draws = [scoring.choose(equals, random.Random(seed).random).facts.name for seed in range(50)]
     assert draws == [scoring.choose(equals, random.Random(seed).random).facts.name for seed in range(50)]
@@ -247,9 +247,9 @@ def test_fallbacks_change_the_provider_when_scores_are_close() -> None:
     items = judged(
         facts("a/pick", 2.0), facts("a/same", 2.0), facts("b/close", 1.9), facts("c/far", -3.0), profile="balanced"
     )
-    order = [item.facts.name for item in scoring.fallbacks(items["a/pick"], list(items.values()))]
+    order = [item.facts.name for item in scoring.fallbacks(items["a/pick"], scoring.feasible_of([*items.values()]))]
     assert order == ["b/close", "a/same", "c/far"]
-    order = [item.facts.name for item in scoring.fallbacks(items["c/far"], list(items.values()))]
+    order = [item.facts.name for item in scoring.fallbacks(items["c/far"], scoring.feasible_of([*items.values()]))]
     assert order[0] in {"a/pick", "a/same"}
 
 
@@ -257,7 +257,7 @@ def test_nothing_feasible() -> None:
     """With every candidate skipped nobody is best."""
     items = judged(facts("a/x", supports={"image": False}), signals=Signals(needs=frozenset({"image"})))
     assert picked(items) == set()
-    assert not items["a/x"].feasible
+    assert scoring.feasible_of([*items.values()]) == []
 
 
 def test_staying_is_worth_it_within_the_margin() -> None:

@@ -13,7 +13,8 @@ median of the rounds would leave them out. Where things lie in memory is settled
 
 Requests are the repository's own prompts (``benchmarks/quality/prompts.jsonl``), half of them alone, half as the last
 turn of a conversation with a system prompt, none of them twice in a round. In a round all contenders get the same ones,
-each with other numbers at the end.
+each with other numbers at the end. An agent's requests are sessions of several turns with tools, each turn longer than
+the one before by a call and its result.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "proxy.md"
 PROMPTS = ROOT / "benchmarks" / "quality" / "prompts.jsonl"
 KEY = "sk-bench"
+KINDS = ("plain", "streamed", "agent")
 MODELS = {"small": (0.4, 1e-7), "middle": (0.6, 1e-6), "large": (0.8, 5e-6), "frontier": (0.95, 1.5e-5)}
 AUTO, NAMED, PLAIN, PEER = (
     "plugin, auto",
@@ -63,6 +65,23 @@ TURNS = [
     {"role": "assistant", "content": "It is on the shelf behind the counter, under your name, until Saturday. " * 3},
 ]
 
+AGENT_TURNS = 6
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": name,
+            "description": f"{name.replace('_', ' ').capitalize()} of the shop. Call it once and read what it says.",
+            "parameters": {
+                "type": "object",
+                "properties": {"query": {"type": "string"}, "page": {"type": "integer", "minimum": 0}},
+                "required": ["query"],
+            },
+        },
+    }
+    for name in ("search_shelves", "read_catalogue", "list_orders", "reserve_book", "write_note", "ask_colleague")
+]
+
 
 def bodies(models: Counter[str], prompts: Sequence[str], rng: random.Random, *, stream: bool) -> list[bytes]:
     """Requests for ``models`` in proportion to their counts, every other one a conversation."""
@@ -74,6 +93,27 @@ def bodies(models: Counter[str], prompts: Sequence[str], rng: random.Random, *, 
         fields: dict[str, Any] = {"model": model, "messages": messages, "max_tokens": 200}
         made.append(json.dumps(fields | ({"stream": True} if stream else {})).encode())
     return made
+
+
+def agent_bodies(models: Counter[str], prompts: Sequence[str], rng: random.Random) -> list[bytes]:
+    """As many requests, in sessions of :data:`AGENT_TURNS`; every turn of a session comes after those before it."""
+    turns: list[list[bytes]] = [[] for _ in range(AGENT_TURNS)]
+    for prompt in prompts[: -(-len(prompts) // AGENT_TURNS)]:
+        [model] = rng.choices(list(models), list(models.values()))
+        messages: list[dict[str, Any]] = [{"role": "system", "content": SYSTEM * 4}]
+        messages.append({"role": "user", "content": f"{prompt} ({rng.randrange(10**6)})"})
+        for number, turn in enumerate(turns):
+            turn.append(json.dumps({"model": model, "messages": messages, "tools": TOOLS, "max_tokens": 200}).encode())
+            call = {"name": "search_shelves", "arguments": json.dumps({"query": prompt[:40], "page": number})}
+            name = f"call_{rng.randrange(10**9)}"
+            messages.append(
+                {"role": "assistant", "content": None,
+                 "tool_calls": [{"id": name, "type": "function", "function": call}]}
+            )  # fmt: skip
+            messages.append(
+                {"role": "tool", "tool_call_id": name, "content": f"Page {number}: {TURNS[1]['content']}" * 3}
+            )
+    return [*itertools.chain(*turns)][: len(prompts)]
 
 
 def config(provider: str, *, plugin: bool = False, peer: bool = False) -> dict[str, Any]:
@@ -234,7 +274,7 @@ def contenders(
         ]
 
 
-async def measure(rows: list[Contender], *, rounds: int, size: int, clients: int, stream: bool, seed: int) -> None:
+async def measure(rows: list[Contender], *, rounds: int, size: int, clients: int, kind: str, seed: int) -> None:
     """``rounds`` rounds of ``size`` requests for each of ``rows``, after two that do not count."""
     rng = random.Random(seed)
     prompts = [json.loads(line)["prompt"] for line in PROMPTS.read_text().splitlines()]
@@ -247,13 +287,19 @@ async def measure(rows: list[Contender], *, rounds: int, size: int, clients: int
             first = next(order)
             asked = rng.sample(prompts, size)
             for row in [*rows[first:], *rows[:first]]:
-                await row.round(session, bodies(row.models, asked, rng, stream=stream), clients)
+                await row.round(session, _bodies(kind, row.models, asked, rng), clients)
             if number == -1:
                 # LiteLLM takes longer for some models than for others: those who name one name those that auto picked.
                 for row in rows[1:3]:
                     row.models = rows[0].answered.copy()
                 for row in rows:
                     row.clear()
+
+
+def _bodies(kind: str, models: Counter[str], prompts: Sequence[str], rng: random.Random) -> list[bytes]:
+    if kind == "agent":
+        return agent_bodies(models, prompts, rng)
+    return bodies(models, prompts, rng, stream=kind == "streamed")
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
@@ -296,7 +342,7 @@ def main() -> None:
         "--size", type=int, default=300, help="requests of one contender in one round; streams: a third"
     )
     parser.add_argument("--clients", type=int, default=8, help="requests under way at once")
-    parser.add_argument("--kinds", nargs="+", choices=("plain", "streamed"), default=["plain", "streamed"])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--out", type=Path, default=RESULT, help="where the table goes; - prints it only")
     options = parser.parse_args()
     found: dict[str, list[Contender]] = {}
@@ -306,11 +352,8 @@ def main() -> None:
             for kind in options.kinds:
                 for row in rows:
                     row.clear()
-                stream = kind == "streamed"
-                size = max(1, options.size // 3) if stream else options.size
-                running = measure(
-                    rows, rounds=options.rounds, size=size, clients=options.clients, stream=stream, seed=boot
-                )
+                size = max(1, options.size // 3) if kind == "streamed" else options.size
+                running = measure(rows, rounds=options.rounds, size=size, clients=options.clients, kind=kind, seed=boot)
                 asyncio.run(running)
                 so_far = found.setdefault(kind, [replace(row, times=[], wall_ms=[], cpu_ms=[]) for row in rows])
                 for total, row in zip(so_far, rows, strict=True):
