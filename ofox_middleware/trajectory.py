@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from ofox_middleware.harness import ASK_CHARS, human_reply, human_text, is_tool_result, window
 from ofox_middleware.messages import CALL_ITEMS, CALL_PARTS, MEDIA_PARTS, RESULT_ITEMS, RESULT_PARTS, call_arguments
@@ -43,8 +44,7 @@ _EXIT_CODE_CHARS = 200  # Codex states it at the end of its JSON output
 Call = tuple[str, str]
 
 
-@dataclass(slots=True)
-class Recent:
+class Recent(msgspec.Struct):
     """The end of a conversation; its fields are those of :class:`~ofox_middleware.types.Signals`.
 
     ``asked_in`` is the message that holds the ask.

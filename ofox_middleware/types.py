@@ -117,7 +117,7 @@ class Signals(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Difficulty:
-    """How hard a request is.
+    """How hard a request is. A dataclass, for classifiers change another's answer by ``dataclasses.replace``.
 
     Attributes:
         level: 0 (trivial) .. 1 (at the edge of any model); the middle when nothing is known.
