@@ -172,7 +172,7 @@ def _items(rows: Iterable[Mapping[str, Any]], base: DifficultyModel, surface: Su
 
 def _item(key: str, read: Signals, labels: dict[str, float], base: DifficultyModel) -> Item:
     reading = base.read(read.ask)
-    inputs = (*reading.values, *base.kinds(reading), 1.0)
+    inputs = (*reading.values, *base.heads.kinds(reading), 1.0)
     words = tuple(map(sys.intern, reading.words))  # many requests, few words
     pairs = tuple(map(sys.intern, reading.pairs))
     return Item(key, base.classify(read).logit, inputs, tuple(labels.items()), words, pairs)

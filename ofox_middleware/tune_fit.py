@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from operator import add
 from typing import Any
 
-from ofox_middleware.difficulty import TEXT_DOMAINS, DifficultyModel, Weights, softmax
+from ofox_middleware.difficulty import DifficultyModel
 from ofox_middleware.features import FEATURES
+from ofox_middleware.heads import TEXT_DOMAINS, Weights, softmax
 from ofox_middleware.regress import apart, classes, dot, ridge, sparse_ridge
 from ofox_middleware.types import DOMAINS
 
@@ -213,7 +214,7 @@ def weights_of(base: DifficultyModel, fit: Fit, about: dict[str, Any]) -> Weight
         features[name] = [centre, 0.0, *columns(own, at)]
     bias = [0.0, *(a + row[-1] for a, row in zip(columns(old.bias[1:], None), fit.directions, strict=True))]
     width = 1 + len(TEXT_DOMAINS)
-    rows = {word: [0.0, *columns(row[1:], None)] for word, row in base.word_rows().items()}
+    rows = {word: [0.0, *columns(row[1:], None)] for word, row in base.heads.word_rows().items()}
     for word, own_row in fit.words.items():
         rows[word] = list(map(add, rows.get(word, [0.0] * width), [0.0, *own_row]))
     scales = [max((abs(row[c]) for row in rows.values()), default=0.0) / 127.0 or 1.0 for c in range(width)]

@@ -20,7 +20,7 @@ TESTS = Path(__file__).parent
 ORDER = """
     types cards decision errors settings_file settings redis_urls variables
     model_names tables abilities model_map providers model_facts catalog pools
-    tokens shape harness messages skim trajectory signals courtesies plain_text features packed_rows difficulty
+    tokens shape harness messages skim trajectory signals courtesies plain_text features packed_rows heads difficulty
     failures lacks adapting windows latency breaker fleet model_health leases health turns outage envelope sharing
     lack_book sessions rules scoring staying judging observers router reload
     attempts ledger

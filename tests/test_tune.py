@@ -182,7 +182,7 @@ def test_a_word_of_two_requests_stays_out_of_the_file(tmp_path: Path) -> None:
         rows[4 * at]["request"] = rows[4 * at + 1]["request"] = f"Note {word} number {at} on roads"
     report = tune(rows, out=tmp_path / "tuned.json")
     assert report.written is not None
-    words = DifficultyModel.load(report.written).word_rows()
+    words = DifficultyModel.load(report.written).heads.word_rows()
     assert "okapi" in words
     assert "zebrafish" not in words
 

@@ -15,8 +15,9 @@ from scipy.optimize import minimize
 from benchmarks.quality import labels
 from benchmarks.quality.data import Row
 from benchmarks.quality.metrics import Floats
-from ofox_middleware.difficulty import KEYWORD_MEASURES, TEXT_DOMAINS, excess, load_lexicon, lowered
+from ofox_middleware.difficulty import load_lexicon
 from ofox_middleware.features import FEATURES, Reading, Words, everyday, read
+from ofox_middleware.heads import KEYWORD_MEASURES, TEXT_DOMAINS, excess, lowered
 from ofox_middleware.plain_text import ABOUT_ROUTING
 
 PRIOR = {

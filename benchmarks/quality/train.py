@@ -18,8 +18,8 @@ from benchmarks.quality.data import available
 from benchmarks.quality.fit import Corpus, Fitted, Recipe, fit
 from benchmarks.quality.validate import judge, load, recipe_scores
 from ofox_middleware import difficulty
-from ofox_middleware.difficulty import Weights
 from ofox_middleware.features import FEATURES
+from ofox_middleware.heads import Weights
 
 SHIPPED = Path(difficulty.__file__).parent / "data" / "difficulty.json"
 COMMAND = "python -m benchmarks.quality.train"

@@ -12,7 +12,8 @@ import numpy as np
 from benchmarks.quality import metrics
 from benchmarks.quality.metrics import Floats
 from benchmarks.quality.report import Contest
-from ofox_middleware.difficulty import DifficultyModel, softmax
+from ofox_middleware.difficulty import DifficultyModel
+from ofox_middleware.heads import softmax
 from ofox_middleware.tune import tune
 from ofox_middleware.types import Signals
 
@@ -66,7 +67,7 @@ def kinds_are_worth(of: Contest, model: DifficultyModel, labels: int = 500, *, s
     """
     fit, rest = _split(of, labels, seed)
     gain = of.strong_score - of.weak_score
-    mix = np.array([softmax(model.kinds(model.read(row.prompt))) for row in of.rows])
+    mix = np.array([softmax(model.heads.kinds(model.read(row.prompt))) for row in of.rows])
     system = mix[fit].T @ mix[fit] + 2.0 * np.eye(mix.shape[1])
     weights = np.linalg.solve(system, mix[fit].T @ (gain[fit] - gain[fit].mean()))
     tasks = np.array([row.domain for row in of.rows])

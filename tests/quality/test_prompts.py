@@ -9,7 +9,7 @@ import unicodedata
 from collections import Counter, defaultdict
 
 from benchmarks.quality.data import OWN
-from ofox_middleware.difficulty import TEXT_DOMAINS
+from ofox_middleware.heads import TEXT_DOMAINS
 
 ROWS = [json.loads(line) for line in OWN.read_text(encoding="utf-8").splitlines()]
 TIERS = {"SIMPLE", "MEDIUM", "COMPLEX", "REASONING"}
