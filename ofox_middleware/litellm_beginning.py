@@ -12,13 +12,13 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
 import anyio
 import litellm
+import msgspec
 
 from ofox_middleware import litellm_registry as registry
 from ofox_middleware import sniff
@@ -33,8 +33,7 @@ _OPENINGS: Final = frozenset({"response.created", "response.in_progress", "respo
 """Events of a Responses stream that LiteLLM holds back until another comes, so that another model may still answer."""
 
 
-@dataclass(slots=True)
-class Watched:
+class Watched(msgspec.Struct):
     """An attempt whose silence is limited.
 
     Attributes:
@@ -55,16 +54,9 @@ class Watched:
     litellm_router: Any
     group: str
 
-    @contextlib.contextmanager
-    def limit(self) -> Iterator[None]:
+    def limit(self) -> Limit:
         """Cancels what runs within it when the attempt has been silent for too long."""
-        left_s = max(0.0, self.until - time.monotonic())
-        with anyio.CancelScope() as scope:
-            countdown = Countdown(asyncio.get_running_loop(), left_s, partial(self._give_up, scope))
-            try:
-                yield
-            finally:
-                countdown.cancel()
+        return Limit(max(0.0, self.until - time.monotonic()), self._give_up)
 
     def _give_up(self, scope: anyio.CancelScope) -> None:
         # First, for what a cancelled call lets go of is taken for a caller's who lost interest.
@@ -90,6 +82,25 @@ class Watched:
             self.routed.given_up.add(self.facts.name)
             with contextlib.suppress(AttributeError):
                 error.num_retries = 0  # type: ignore[attr-defined] # LiteLLM asks the exception how often to retry
+
+
+class Limit:
+    """Seconds of silence that what runs within it is given; then ``give_up`` is to cancel its scope."""
+
+    __slots__ = ("_countdown", "_give_up", "_left_s", "_scope")
+
+    def __init__(self, left_s: float, give_up: Callable[[anyio.CancelScope], None]) -> None:
+        self._left_s = left_s
+        self._give_up = give_up
+        self._scope = anyio.CancelScope()
+
+    def __enter__(self) -> None:
+        self._scope.__enter__()
+        self._countdown = Countdown(asyncio.get_running_loop(), self._left_s, partial(self._give_up, self._scope))
+
+    def __exit__(self, *ended: Any) -> bool:
+        self._countdown.cancel()
+        return self._scope.__exit__(*ended)
 
 
 def from_the_start(stream: Any, lost: Callable[[], Exception], watched: Watched | None) -> Any:

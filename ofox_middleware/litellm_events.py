@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import litellm
+import msgspec
 
 from ofox_middleware.errors import InvalidRequest, OfoxError
 from ofox_middleware.failures import retry_after_s
@@ -33,7 +33,10 @@ _BUCKETS: Final = ("litellm_metadata", "metadata")
 def call_of(logging_obj: Any) -> Call | None:
     """The ledger's entry of a call, made at its first event; ``None`` when LiteLLM gave no logging object."""
     details = getattr(logging_obj, "model_call_details", None)
-    return call_of_details(details) if isinstance(details, dict) else None
+    if not isinstance(details, dict):
+        return None
+    call = details.get(KEY)
+    return call if isinstance(call, Call) else call_of_details(details)
 
 
 def call_of_details(details: dict[str, Any]) -> Call:
@@ -54,8 +57,10 @@ def asked_unseen(kwargs: Mapping[str, Any]) -> str | None:
     """The model that a proxy request asks for when no hook of the proxy's has seen it before its first attempt, as at
     ``/queue/chat/completions``; else ``None``."""
     details = getattr(kwargs.get("litellm_logging_obj"), "model_call_details", None)
+    if not isinstance(details, dict) or isinstance(details.get(KEY), Call):
+        return None
     came = kwargs.get("proxy_server_request")
-    if not isinstance(came, Mapping) or not isinstance(details, dict) or known_call(details) is not None:
+    if not isinstance(came, Mapping):
         return None
     if any(isinstance(bucket, Mapping) and KEY in bucket for bucket in map(kwargs.get, _BUCKETS)):
         return None
@@ -65,8 +70,7 @@ def asked_unseen(kwargs: Mapping[str, Any]) -> str | None:
     return asked if isinstance(asked, str) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """What an attempt is on.
 
     Attributes:
@@ -98,14 +102,7 @@ class Start:
 
     @classmethod
     def _read(cls, call: Mapping[str, Any], holder: Mapping[str, Any]) -> Start:
-        bucket: Mapping[str, Any] = {}
-        for name in _BUCKETS:
-            found = holder.get(name)
-            if isinstance(found, Mapping) and found.get("model_group"):
-                bucket = found
-                break
-        info = bucket.get("model_info") or holder.get("model_info") or {}
-        deployment = info.get("id") if isinstance(info, Mapping) else None
+        bucket = _bucket(holder)
         depth = call.get("fallback_depth") or bucket.get("attempted_fallbacks") or 0
         retries = bucket.get("attempted_retries")
         model = str(call.get("model") or "")
@@ -116,11 +113,37 @@ class Start:
         return cls(
             model=model,
             group=str(bucket.get("model_group") or model),
-            deployment=str(deployment) if deployment else None,
+            deployment=_deployment(holder, bucket),
             depth=depth if isinstance(depth, int) else 0,
             params=call,
             retries=retries if isinstance(retries, int) else 0,
         )
+
+
+def deployment_of(kwargs: Mapping[str, Any]) -> str | None:
+    """As ``Start.of(kwargs).deployment``, where nothing else is wanted."""
+    return _deployment(kwargs, _bucket(kwargs))
+
+
+def deployment_of_details(details: Mapping[str, Any]) -> str | None:
+    """As ``Start.of_details(details).deployment``."""
+    params = details.get("litellm_params")
+    return deployment_of(params) if isinstance(params, Mapping) else None
+
+
+def _bucket(holder: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The metadata in which the Router has noted what it took; empty without a Router."""
+    for name in _BUCKETS:
+        found = holder.get(name)
+        if found and isinstance(found, Mapping) and found.get("model_group"):
+            return found
+    return {}
+
+
+def _deployment(holder: Mapping[str, Any], bucket: Mapping[str, Any]) -> str | None:
+    info = bucket.get("model_info") or holder.get("model_info")
+    found = info.get("id") if isinstance(info, Mapping) else None
+    return str(found) if found else None
 
 
 def is_sync(details: Mapping[str, Any]) -> bool:
@@ -160,12 +183,18 @@ def failed(
 
 def output_tokens(response: Any) -> int | None:
     """Tokens of an answer of any surface, ``None`` when it does not say."""
-    usage = response.get("usage") if isinstance(response, Mapping) else getattr(response, "usage", None)
+    usage = _field(response, "usage")
     for name in ("completion_tokens", "output_tokens"):
-        count = usage.get(name) if isinstance(usage, Mapping) else getattr(usage, name, None)
+        count = _field(usage, name)
         if isinstance(count, int) and count > 0:
             return count
     return None
+
+
+def _field(holder: Any, name: str) -> Any:
+    """A field of an answer, or of a part of it; some surfaces have objects of their own, others plain dictionaries."""
+    found = getattr(holder, name, None)
+    return holder.get(name) if found is None and isinstance(holder, Mapping) else found
 
 
 def first_token_at(details: Mapping[str, Any]) -> float | None:

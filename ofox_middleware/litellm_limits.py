@@ -16,21 +16,12 @@ from litellm.proxy import proxy_server
 from litellm.proxy._types import UserAPIKeyAuth
 
 from ofox_middleware.errors import OfoxError
+from ofox_middleware.litellm_keys import reader
 
 log: Final = logging.getLogger("ofox_middleware")
 
-_BUDGETS: Final = tuple(
-    name
-    for name in (
-        "model_max_budget",
-        "team_model_max_budget",
-        "user_model_max_budget",
-        "end_user_model_max_budget",
-        "team_member_model_max_budget",
-    )
-    # Not every release has all of them, and to ask a key for one that it lacks takes as long as all the others do.
-    if name in UserAPIKeyAuth.model_fields
-)
+_budgets: Final = reader("model_max_budget", "team_model_max_budget", "user_model_max_budget",
+                         "end_user_model_max_budget", "team_member_model_max_budget")  # fmt: skip
 
 
 class OverBudget(OfoxError):
@@ -58,7 +49,7 @@ class OverLimit(OfoxError):
 
 def has_budgets(key: UserAPIKeyAuth) -> bool:
     """Whether any budget for a single model binds this caller."""
-    return any(getattr(key, budget, None) for budget in _BUDGETS)
+    return any(_budgets(key))
 
 
 async def within_budget(key: UserAPIKeyAuth, model: str) -> bool:

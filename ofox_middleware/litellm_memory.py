@@ -6,20 +6,21 @@ For most keys both follow from the key's own list of models and from the router'
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any, Final
+from collections.abc import Hashable
+from typing import Final
 
 import litellm
 from litellm.proxy import proxy_server
 from litellm.proxy._types import UserAPIKeyAuth
 
 from ofox_middleware import litellm_registry as registry
+from ofox_middleware.litellm_keys import reader
 from ofox_middleware.litellm_pool import Candidates
 
-_OWNERS: Final = ("team_id", "org_id", "project_id", "agent_id", "access_group_ids", "config", "aliases",
-                  "team_model_aliases")  # fmt: skip
-_ROWS: Final = ("user_id", "end_user_id")
-_LIMITED_BY: Final = ("metadata", "team_metadata", "organization_metadata", "project_metadata")
+_owners: Final = reader("team_id", "org_id", "project_id", "agent_id", "access_group_ids", "config", "aliases",
+                        "team_model_aliases")  # fmt: skip
+_rows: Final = reader("user_id", "end_user_id")
+_limited_by: Final = reader("metadata", "team_metadata", "organization_metadata", "project_metadata")
 
 
 def kind_of(key: UserAPIKeyAuth) -> Hashable | None:
@@ -31,15 +32,15 @@ def kind_of(key: UserAPIKeyAuth) -> Hashable | None:
     router = proxy_server.llm_router
     if litellm.model_alias_map or router is None or registry.aliases(router):
         return None
-    bound = _OWNERS if proxy_server.prisma_client is None else (*_OWNERS, *_ROWS)
-    if any(getattr(key, name, None) for name in bound):
+    if any(_owners(key)) or (proxy_server.prisma_client is not None and any(_rows(key))):
         return None
     models = key.models or ()
-    return tuple(models) if all(isinstance(name, str) for name in models) else None
+    # Groups of a team are told apart from others by the very name of it, were it empty.
+    return (key.team_id, *models) if all(isinstance(name, str) for name in models) else None
 
 
-def may_be_limited(key: UserAPIKeyAuth, pool: Mapping[str, Any]) -> bool:
+def may_be_limited(key: UserAPIKeyAuth, pool: Candidates) -> bool:
     """Whether a rate limit for a single model may bind this caller."""
-    if not isinstance(pool, Candidates) or pool.limited or key.model_max_budget:
+    if pool.limited or key.model_max_budget:
         return True
-    return any("limit" in str(name) for holder in _LIMITED_BY for name in getattr(key, holder, None) or ())
+    return any("limit" in str(name) for holder in _limited_by(key) if holder for name in holder)

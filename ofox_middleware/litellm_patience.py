@@ -93,7 +93,11 @@ class _Host:
         @functools.wraps(function)
         async def in_time(*args: Any, **kwargs: Any) -> Any:
             routed = Routed.of(kwargs) or current_routed.get()
-            watched = _watch(routed, kwargs, events.Start.of(kwargs), self._brain, self._router())
+            if routed is None:
+                return await function(*args, **kwargs)
+            watched = None
+            if routed.patient:
+                watched = _watch(routed, kwargs, events.Start.of(kwargs), self._brain, self._router())
             answer = await _made_in_time(watched, routed, self._brain, function, *args, **kwargs)
             # The id of a response in the background is out before anything is said.
             streams = op in _STREAMED and hasattr(answer, "__aiter__") and not kwargs.get("background")
@@ -129,12 +133,16 @@ def _wrap(router: Any, brain: Brain) -> bool:
 
     @functools.wraps(make_call)
     async def in_time(original_function: Any, *args: Any, **kwargs: Any) -> Any:
-        group, depth = str(kwargs.get("model") or ""), kwargs.get("fallback_depth")
-        start = events.Start(group, group, None, depth if isinstance(depth, int) else 0, kwargs)
         routed = Routed.of(kwargs) or current_routed.get()
-        watched = _watch(routed, kwargs, start, brain, router)
+        watched = None
+        if routed is not None and routed.patient:
+            group, depth = str(kwargs.get("model") or ""), kwargs.get("fallback_depth")
+            start = events.Start(group, group, None, depth if isinstance(depth, int) else 0, kwargs)
+            watched = _watch(routed, kwargs, start, brain, router)
         token = _watched.set(watched)
         try:
+            if routed is None:
+                return await make_call(original_function, *args, **kwargs)
             return await _made_in_time(watched, routed, brain, make_call, original_function, *args, **kwargs)
         finally:
             _watched.reset(token)
@@ -175,26 +183,24 @@ def _beginning(streaming: Callable[..., Any], brain: Brain) -> Any:
 
 
 async def _made_in_time(
-    watched: Watched | None, routed: Routed | None, brain: Brain, make: Callable[..., Any], *args: Any, **kwargs: Any
+    watched: Watched | None, routed: Routed, brain: Brain, make: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Any:
     """What ``make`` answers, up to where a stream begins. Raises ``litellm.Timeout`` when it takes too long."""
     if watched is None:
-        return await _made(None, routed, brain, make, *args, **kwargs)
+        return await _made(routed, brain, make, *args, **kwargs)
     try:
         with watched.limit():
-            return await _made(watched, routed, brain, make, *args, **kwargs)
+            return await _made(routed, brain, make, *args, **kwargs)
     except Exception as error:
         watched.spare_retries(error)
         raise
     raise watched.expired()
 
 
-async def _made(
-    watched: Watched | None, routed: Routed | None, brain: Brain, make: Callable[..., Any], *args: Any, **kwargs: Any
-) -> Any:
+async def _made(routed: Routed, brain: Brain, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     answer = await make(*args, **kwargs)
     stream = getattr(answer, "inner", answer)
-    if routed is not None and isinstance(stream, litellm.TextCompletionStreamWrapper):
+    if isinstance(stream, litellm.TextCompletionStreamWrapper):
         # LiteLLM hands it out before the provider says anything, and never goes on from it to another model.
         stream.completion_stream = await begun(_begun(stream.completion_stream, routed, None, brain))
     return answer
@@ -215,11 +221,9 @@ def _lost(routed: Routed, watched: Watched | None, ledger: Ledger) -> Exception:
 
 
 def _watch(
-    routed: Routed | None, kwargs: Mapping[str, Any], start: events.Start, brain: Brain, litellm_router: Any
+    routed: Routed, kwargs: Mapping[str, Any], start: events.Start, brain: Brain, litellm_router: Any
 ) -> Watched | None:
     """The limit of the attempt at ``routed`` that ``kwargs`` are the arguments of; ``None`` without one."""
-    if routed is None or not routed.patient:
-        return None
     facts = routed.target(start)
     if facts is None:
         return None

@@ -72,8 +72,7 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
     @property
     def ledger(self) -> Ledger:
         """Where the attempts are kept that this object sees."""
-        router = self.router
-        return plugin_state.ledger() if self._own_ledger is None or router is not self._own else self._own_ledger
+        return self._own_ledger if self._own_ledger is not None else plugin_state.ledger(make_router)
 
     # --- the proxy: before the call
 
@@ -90,11 +89,11 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
             return data
         config = data.pop("model_routing_config", None)
         try:
-            from ofox_middleware import litellm_hook  # noqa: PLC0415 - needs the proxy's packages
+            import ofox_middleware.litellm_hook as hook  # noqa: PLC0415 - needs the proxy's packages
         except Exception:  # noqa: BLE001 - without it, nobody knows who may call what, and LiteLLM refuses `auto`
             self._slip("import")
             return data
-        return await litellm_hook.route(
+        return await hook.route(
             self.router, data, user_api_key_dict, call_type, candidates=self.proxy_pool, config=config, call=call
         )
 
@@ -102,8 +101,9 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         if not self.in_proxy:
             self.in_proxy = True
             self.pools.append(self.proxy_pool)
-        share_health(self.router)
-        watch_config(self.router)
+        router = self.router
+        share_health(router)
+        watch_config(router)
         if self.routes:
             litellm_router = proxy_router()
             fit_timeouts(litellm_router, lambda: self.router, lambda: self.ledger)
@@ -211,16 +211,19 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         it runs no hook before a request, it goes from `auto`, which is no group, to its default fallbacks.
         """
         try:
-            if self.routes and self.router.is_auto(events.asked_unseen(kwargs)):
+            unseen = events.asked_unseen(kwargs)
+            if unseen is not None and self.routes and self.router.is_auto(unseen):
                 return events.refusal(events.not_chat())
             call = events.call_of(kwargs.get("litellm_logging_obj"))
-            attempt = events.Start.of(kwargs)
-            routed = None if call is None else call.routed
-            if call is not None and routed is None and (attempt.depth or attempt.retries):
-                # With a Router each attempt is a call of its own; whatever else is called meanwhile is no fallback.
-                routed = current_routed.get()
+            if call is None:
+                return None
+            # With a Router each attempt is a call of its own.
+            routed = current_routed.get() if call.routed is None else call.routed
             if not isinstance(routed, Routed):
                 return None
+            attempt = events.Start.of(kwargs)
+            if call.routed is None and not (attempt.depth or attempt.retries):
+                return None  # what else is called meanwhile is no fallback
             if routed.spoken:
                 return events.broken_off(routed.model)
             return routed.instead_of(attempt) or routed.passed_over(attempt, self.router.health)
@@ -300,8 +303,8 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
     def _attempt_succeeded(self, request_data: dict[str, Any], response: Any) -> None:
         call = events.call_of(request_data.get("litellm_logging_obj"))
         if call is not None:
-            start = events.Start.of(request_data)
-            self.ledger.succeed(call, start.deployment, output_tokens=events.output_tokens(response))
+            deployment = events.deployment_of(request_data)
+            self.ledger.succeed(call, deployment, output_tokens=events.output_tokens(response))
             if isinstance(call.routed, Routed) and call.routed.stamps:
                 stamp(response, call.routed.model)
 
@@ -347,13 +350,12 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         call = events.known_call(kwargs)
         if call is None or not call.attempts:
             return
-        deployment = events.Start.of_details(kwargs).deployment
         if events.was_cached(kwargs) or events.client_left(kwargs):
             self.ledger.cancel(call, None)
             return
         self.ledger.succeed(
             call,
-            deployment,
+            events.deployment_of_details(kwargs),
             output_tokens=events.output_tokens(response),
             first_token_at=events.first_token_at(kwargs),
         )

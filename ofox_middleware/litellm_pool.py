@@ -23,23 +23,23 @@ class Candidates(dict[str, tuple[ModelFacts, str | None]]):
     """Facts by name, each with the team that alone may use the model; made anew when anything of the router changes.
 
     Attributes:
-        verdicts: names of groups that a kind of key (:func:`~ofox_middleware.litellm_memory.kind_of`) may call.
+        verdicts: the candidates that a kind of key (:func:`~ofox_middleware.litellm_memory.kind_of`) may call.
         limited: whether a deployment limits every key's requests or tokens by itself.
         guarded: whether a deployment has guardrails of its own.
     """
 
     def __init__(self, facts: Mapping[str, tuple[ModelFacts, str | None]], model_list: list[Any]) -> None:
         super().__init__(facts)
-        self.verdicts: dict[Hashable, frozenset[str]] = {}
+        self.verdicts: dict[Hashable, tuple[ModelFacts, ...]] = {}
         params = [entry.get("litellm_params") or {} for entry in model_list]
         self.limited = any(each.get(name) is not None for each in params for name in _DEPLOYMENTS_LIMITS)
         self.guarded = any(each.get("guardrails") for each in params)
 
-    def remember(self, kind: Hashable, names: frozenset[str]) -> None:
+    def remember(self, kind: Hashable, verdict: tuple[ModelFacts, ...]) -> None:
         """Keeps a verdict, until the router changes or there are too many."""
         if len(self.verdicts) >= MOST_KINDS:
             self.verdicts.clear()
-        self.verdicts[kind] = names
+        self.verdicts[kind] = verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,9 +115,7 @@ def _exception_middleware() -> ExceptionMiddleware | None:
     return None
 
 
-async def allowed(
-    pool: Mapping[str, tuple[ModelFacts, str | None]], key: UserAPIKeyAuth, data: Mapping[str, Any], call_type: str
-) -> list[ModelFacts]:
+async def allowed(pool: Candidates, key: UserAPIKeyAuth, data: Mapping[str, Any], call_type: str) -> list[ModelFacts]:
     """The part of ``pool`` that the caller may call, and may still call by budgets and rate limits of single models.
 
     Raises:
@@ -125,10 +123,9 @@ async def allowed(
         OverBudget: nothing is left that a budget for a single model does not forbid.
         OverLimit: nothing is left that a rate limit for a single model does not forbid.
     """
-    mine = [facts for facts, team in pool.values() if team is None or team == key.team_id]
-    kept = await _granted(mine, pool, key)
+    kept = await _granted(pool, key)
     if not kept:
-        if mine:
+        if _visible(pool, key):
             raise NotAllowed("Your key may use none of the models that `auto` chooses from.", param="model")
         return kept
     if has_budgets(key):
@@ -174,16 +171,20 @@ async def check_address(
             raise NotAllowed("Your key may not use the model that the address names.", param="model")
 
 
-async def _granted(
-    mine: list[ModelFacts], pool: Mapping[str, tuple[ModelFacts, str | None]], key: UserAPIKeyAuth
-) -> list[ModelFacts]:
-    kind = kind_of(key) if isinstance(pool, Candidates) else None
-    if kind is not None and isinstance(pool, Candidates) and (names := pool.verdicts.get(kind)) is not None:
-        return [facts for facts in mine if facts.model in names]
+def _visible(pool: Candidates, key: UserAPIKeyAuth) -> list[ModelFacts]:
+    """What is not another team's own."""
+    return [facts for facts, team in pool.values() if team is None or team == key.team_id]
+
+
+async def _granted(pool: Candidates, key: UserAPIKeyAuth) -> list[ModelFacts]:
+    kind = kind_of(key)
+    known = None if kind is None else pool.verdicts.get(kind)
+    if known is not None:
+        return list(known)
     grants = await Grants.of(key)
-    kept = [facts for facts in mine if await grants.allow(facts.model)]
-    if kind is not None and isinstance(pool, Candidates):
-        pool.remember(kind, frozenset(facts.model for facts in kept))
+    kept = [facts for facts in _visible(pool, key) if await grants.allow(facts.model)]
+    if kind is not None:
+        pool.remember(kind, tuple(kept))
     return kept
 
 
@@ -235,12 +236,14 @@ async def narrowed_fallbacks(
     narrowed: dict[str, list[Any]] = {}
     override = data.get("router_settings_override")
     for setting in FALLBACKS:
+        if setting in settled:
+            continue
         stated = data.get(setting)
         if stated is None and isinstance(override, Mapping):
             stated = override.get(setting)
         if stated is None:
             stated = registry.setting(llm_router, setting)
-        if not stated or setting in settled:
+        if not stated:
             continue
         grants = grants or await Grants.of(key)
         entries = list(stated) if isinstance(stated, (list, tuple)) else [stated]

@@ -89,7 +89,7 @@ class Routed:
         if routed is None:
             for name in ("metadata", "litellm_metadata"):
                 bucket = data.get(name)
-                found = bucket.get(events.KEY) if isinstance(bucket, Mapping) else None
+                found = bucket.get(events.KEY) if bucket and isinstance(bucket, Mapping) else None
                 if isinstance(found, Call):
                     routed = found.routed
         return routed if isinstance(routed, Routed) else None
@@ -101,18 +101,19 @@ class Routed:
 
     def target(self, attempt: events.Start) -> ModelFacts | None:
         """Which of the hops ``attempt`` is. Two hops may be one group with different parameters."""
+        targets = self.decision.targets
         if self.now is not None:
-            return self.decision.targets[self.now]
-        named = [
-            facts
-            for facts in (self.decision.targets[name] for name in self.hops)
-            if facts.model in (attempt.group, attempt.model)
-        ]
-        if len(named) > 1:
-            for facts in named:
-                if all(attempt.params.get(param) == facts.params.get(param) for param in self.free):
-                    return facts
-        return named[0] if named else None
+            return targets[self.now]
+        group, model = attempt.group, attempt.model
+        first = None
+        for name in self.hops:
+            facts = targets[name]
+            if facts.model not in (group, model):
+                continue
+            if not self.free or all(attempt.params.get(param) == facts.params.get(param) for param in self.free):
+                return facts
+            first = first or facts
+        return first
 
     def trying(self, name: str) -> None:
         """An attempt on ``name`` starts."""
@@ -193,14 +194,16 @@ class Routed:
 
     def headers(self) -> dict[str, str]:
         """Response headers; nothing in them comes from a prompt."""
-        fell_back = self.model != self.decision.model
+        decision, model = self.decision, self.model
         values = {
-            "x-ofox-model": self.model,
-            "x-ofox-preference": self.decision.preference,
-            "x-ofox-reason": "fallback" if fell_back else self.decision.reason,
-            "x-ofox-decision-id": self.decision.id,
-            "x-ofox-attempts": str(max(1, len(self.tried))),
+            "x-ofox-model": model,
+            "x-ofox-preference": decision.preference,
+            "x-ofox-reason": decision.reason if model == decision.model else "fallback",
+            "x-ofox-decision-id": decision.id,
+            "x-ofox-attempts": str(len(self.tried) or 1),
         }
+        if _is_header_safe("".join(values.values())):
+            return values
         return {name: _header_safe(value) for name, value in values.items()}
 
     def ended(self, router: SmartRouter, *, ok: bool, status: int | None, response: Any = None) -> None:
@@ -230,16 +233,19 @@ class Routed:
         )
 
 
+def _is_header_safe(value: str) -> bool:
+    """Whether a header may carry ``value``: printable ASCII, so that no name can break out of its line."""
+    return value.isascii() and value.isprintable()
+
+
 def _header_safe(value: str) -> str:
-    """``value`` as a header may carry it: printable ASCII, so that no name can break out of its line."""
-    if value.isascii() and value.isprintable():
-        return value
-    return "".join(char if " " <= char <= "~" else "?" for char in value)
+    return "".join(char if _is_header_safe(char) else "?" for char in value)
 
 
 def sets_timeout(request: Mapping[str, Any]) -> bool:
     """Whether a request, or the arguments of a call, limits the time of an attempt."""
-    return any(request.get(name) is not None for name in ("timeout", "stream_timeout", "request_timeout"))
+    get = request.get
+    return not (get("timeout") is None and get("stream_timeout") is None and get("request_timeout") is None)
 
 
 def hops(decision: Decision, max_attempts: int) -> tuple[str, ...]:

@@ -29,9 +29,9 @@ def by_tags(candidates: list[ModelFacts], router: Any, request: Mapping[str, Any
     Raises:
         InvalidRequest: none is left.
     """
-    name = next((name for name in _BUCKETS if isinstance(request.get(name), Mapping) and request[name].get("tags")), "")
-    matching = optional("get_deployments_for_tag")
-    if not name or matching is None or not candidates:
+    name = _tagged(request)
+    matching = None if name is None else optional("get_deployments_for_tag")
+    if name is None or matching is None or not candidates:
         return candidates
     try:
         kept = [facts for facts in candidates if _has_deployment(matching, router, facts.model, request, name)]
@@ -45,6 +45,15 @@ def by_tags(candidates: list[ModelFacts], router: Any, request: Mapping[str, Any
             code="no_candidate_model",
         )
     return kept
+
+
+def _tagged(request: Mapping[str, Any]) -> str | None:
+    """Where a request holds its tags, ``None`` when it has none."""
+    for name in _BUCKETS:
+        bucket = request.get(name)
+        if bucket and isinstance(bucket, Mapping) and bucket.get("tags"):
+            return name
+    return None
 
 
 def _has_deployment(matching: Any, router: Any, group: str, request: Mapping[str, Any], name: str) -> bool:

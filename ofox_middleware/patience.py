@@ -41,14 +41,18 @@ def first_byte_s(health: HealthBook, facts: ModelFacts, decision: Decision, fiel
         decision: knows the length of the prompt.
         fields: the request's body.
     """
+    most_tokens = 0
+    if fields.get("stream") is not True:
+        for name in _LIMITS:
+            limit = fields.get(name)
+            if isinstance(limit, int) and limit > most_tokens:
+                most_tokens = limit
+        if not most_tokens:
+            return None
     view = health.view(facts.name, facts.ttft_s, facts.s_per_token)
     p95_s = health.ttft_p95(facts.name)
     wait_s = SLACK * UNSURE * view.ttft_s if p95_s is None else max(SLACK * p95_s, PEAK_SLACK * view.ttft_s)
-    if fields.get("stream") is not True:
-        limits = [limit for limit in map(fields.get, _LIMITS) if isinstance(limit, int) and limit > 0]
-        if not limits:
-            return None
-        wait_s += SLACK * max(limits) * view.s_per_token
+    wait_s += SLACK * most_tokens * view.s_per_token
     least_s = LEAST_S if view.state == "closed" else PROBE_S
     return max(least_s, wait_s) + decision.input_tokens / PREFILL_TOKENS_PER_S
 
@@ -64,9 +68,7 @@ def limit_s(settings: Settings, *, spent_s: float, another: bool) -> float | Non
     total_s = settings.total_timeout_s
     left_s = None if total_s is None else max(0.0, total_s - spent_s)
     first_s = settings.first_byte_timeout_s if another else None
-    if left_s is None or first_s is None:
-        return first_s if left_s is None else left_s
-    return min(left_s, first_s)
+    return _shorter(left_s, first_s)
 
 
 def silence_s(
@@ -86,8 +88,12 @@ def silence_s(
         settings, spent_s, another: as for :func:`limit_s`.
         health, facts, decision, fields: as for :func:`first_byte_s`.
     """
-    limits = (
-        limit_s(settings, spent_s=spent_s, another=another),
-        first_byte_s(health, facts, decision, fields) if another else None,
-    )
-    return min((limit for limit in limits if limit is not None), default=None)
+    set_s = limit_s(settings, spent_s=spent_s, another=another)
+    return _shorter(set_s, first_byte_s(health, facts, decision, fields)) if another else set_s
+
+
+def _shorter(one_s: float | None, other_s: float | None) -> float | None:
+    """The shorter of two limits, of which there may be none."""
+    if one_s is None or other_s is None:
+        return other_s if one_s is None else one_s
+    return min(one_s, other_s)

@@ -38,9 +38,11 @@ def router(make: Callable[[], SmartRouter]) -> SmartRouter:
     return _router
 
 
-def ledger() -> Ledger:
-    """The ledger of the brain's health book. Call :func:`router` first."""
-    assert _ledger is not None, "the router comes first"
+def ledger(make: Callable[[], SmartRouter]) -> Ledger:
+    """The ledger of the brain's health book; ``make`` as for :func:`router`."""
+    if _ledger is None:
+        router(make)
+    assert _ledger is not None
     return _ledger
 
 
@@ -54,7 +56,8 @@ def use(new: SmartRouter | None) -> None:
 
 def shared(name: str, make: Callable[[], Any]) -> Any:
     """The one object of this process that is called ``name``."""
-    with _lock:
-        if name not in _shared:
-            _shared[name] = make()
-        return _shared[name]
+    if name not in _shared:
+        with _lock:
+            if name not in _shared:
+                _shared[name] = make()
+    return _shared[name]

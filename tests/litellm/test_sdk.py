@@ -59,7 +59,7 @@ def run(main: Callable[[], Awaitable[Any]], brain: SmartRouter) -> Any:
         for _ in range(100):
             gc.collect()
             await asyncio.sleep(0.02)
-            plugin_state.ledger().sweep()
+            ofox.ledger.sweep()
             if brain.health.in_flight() == 0:
                 break
         return result
