@@ -15,7 +15,7 @@ from tests.health_tools import HandClock, a_book
 from tests.redis_server import RedisServer
 
 # Tests that mostly wait for processes of their own: they begin first, so that none is left over at the end.
-PATIENT = ("tests/litellm/", "tests/test_demo", "tests/test_gateway", "tests/browser/", "tests/docs/", "tests/arena/")
+PATIENT = ("tests/litellm/", "tests/test_demo", "tests/gateway/", "tests/browser/", "tests/docs/", "tests/arena/")
 
 # LiteLLM's door in depth takes as long as all other tests together: `make test` and `make contract` run these, on every
 # release of LiteLLM that is supported, `make cover` does not.
@@ -47,7 +47,7 @@ def _rank(item: pytest.Item) -> int:
 def leftovers_of_litellm(request: pytest.FixtureRequest) -> Iterator[None]:
     """LiteLLM leaves connections open; they are put away with its tests, so that no later test is blamed for them."""
     yield
-    if request.module.__name__.startswith("tests.litellm") or hasattr(request.module, "litellm"):
+    if request.module.__name__.startswith(("tests.litellm", "tests.gateway")) or hasattr(request.module, "litellm"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()

@@ -8,10 +8,20 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 
+from ofox_middleware import gateway as gateway_module
 from ofox_middleware.gateway_answers import is_preamble, plain, raise_if_error, sse_error, sse_event, whole_events
 from ofox_middleware.gateway_errors import Failure, UpstreamFailed
-from ofox_middleware.types import Surface
+from ofox_middleware.router import SmartRouter
+from ofox_middleware.settings import Settings
+from ofox_middleware.types import Preference, Surface
+from tests.asgi.harness import call
+from tests.gateway.tools import ASK, MODELS, QUIET, TEXT, Site
+from tests.litellm.upstream import Upstream
+
+pytestmark = QUIET
 
 
 class Answer:
@@ -143,3 +153,73 @@ def test_whole_answers_keep_their_nulls() -> None:
     assert plain(Answer(content=None), whole=True) == {"content": None}
     given = {"a": 1}
     assert plain(given) == given and plain(given) is not given
+
+
+# Over a provider on loopback -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preference", [item.value for item in Preference])
+def test_auto_streams_name_the_model_in_every_chunk(site: Site, preference: str) -> None:
+    """A stream is real server-sent events that end with ``[DONE]``, each naming the pool's model."""
+    body = {"model": "auto", "messages": ASK, "stream": True, "model_routing_config": {"preference": preference}}
+    with site.http.stream("POST", "/v1/chat/completions", json=body) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in answer.iter_lines() if line]
+    assert lines[-1] == "data: [DONE]"
+    chunks = [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+    assert {chunk["model"] for chunk in chunks} == {answer.headers["x-ofox-model"]}
+    assert "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks) == TEXT
+
+
+@pytest.mark.parametrize("page", ["<html>gateway</html>", '{"id": "x", "choi'])
+@pytest.mark.parametrize("surface", ["chat", "messages", "responses"])
+def test_a_page_in_answer_to_a_streamed_request_is_a_failure(
+    site: Site, upstream: Upstream, surface: str, page: str
+) -> None:
+    """A 200 that is no stream, of which LiteLLM makes an empty one, counts against the model; another one answers."""
+    upstream.behave("small", page=page)
+    body: dict[str, Any] = {"input": "Say hi."} if surface == "responses" else {"messages": ASK, "max_tokens": 20}
+    path = "/v1/chat/completions" if surface == "chat" else f"/v1/{surface}"
+    told = site.http.post(
+        path, json={"model": "auto", "stream": True, **body, "model_routing_config": {"preference": "cost"}}
+    )
+    served = told.headers["x-ofox-model"]
+    assert (told.status_code, served in MODELS[:2]) == (200, True)
+    assert "two" in told.text
+    health = site.router.health.snapshot()
+    assert [(health[name]["ok"], health[name]["failed"]) for name in ("other/small", served)] == [(0, 1), (1, 0)]
+
+
+START = b'event: message_start\ndata: {"type": "message_start", "message": {"model": "m"}}\n\n'
+
+DELTA = b'event: content_block_delta\ndata: {"type": "content_block_delta"}\n\n'
+
+OVERLOADED = b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status", "holds"),
+    [
+        ([START + DELTA], 200, b"content_block_delta"),
+        ([START[:30], START[30:] + DELTA], 200, b'"model":"house/large"'),
+        ([START + OVERLOADED], 503, b"busy"),
+        ([START], 502, b"ended without an answer"),
+        ([], 502, b"ended without an answer"),
+    ],
+)
+def test_an_anthropic_stream_in_any_pieces(pieces: list[bytes], status: int, holds: bytes) -> None:
+    """A stream that comes in one piece is sent, one that begins with an error or says nothing has its status."""
+
+    async def stream() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    class LiteLLM:
+        async def anthropic_messages(self, **fields: Any) -> Any:
+            return stream()
+
+    gateway = gateway_module.Gateway(SmartRouter(Settings(models=["house/large"])), LiteLLM())
+    app = Starlette(routes=[Route("/", gateway.endpoint("messages"), methods=["POST"])])
+    raw = json.dumps({"model": "house/large", "max_tokens": 9, "stream": True, "messages": ASK}).encode()
+    answer = asyncio.run(call(app, raw, path="/"))
+    assert answer.status == status and holds in answer.body

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import aiohttp
 import httpx
+import openai
 import pytest
 
 from ofox_middleware.gateway_errors import failure_of
+from tests.gateway.tools import ASK, QUIET, Site
+from tests.litellm.upstream import Upstream
+
+pytestmark = QUIET
 
 
 class ProviderError(Exception):
@@ -159,3 +165,49 @@ def test_a_connection_that_breaks_is_the_providers_failure(error: Exception) -> 
 def test_a_providers_json_is_told_as_its_sentence(message: str, said: str) -> None:
     """An error that LiteLLM passes on as the provider's whole body reads as what the provider said."""
     assert failure_of(ProviderError(400, message), "chat").message == said
+
+
+# Over a provider on loopback -----------------------------------------------------------------------------------------
+
+
+def test_when_everybody_fails_the_caller_is_told(site: Site, upstream: Upstream) -> None:
+    """The last failure is passed on with its status, the attempts are counted, and the models are asked once each."""
+    for size in ("large", "medium", "small"):
+        upstream.behave(size, status=503, message="out of order")
+    with pytest.raises(openai.InternalServerError) as caught:
+        site.chat()
+    assert caught.value.status_code == 503 and "out of order" in caught.value.message
+    assert caught.value.response.headers["x-ofox-attempts"] == "3"
+    assert sorted(upstream.models()) == ["large", "medium", "small"]
+
+
+def test_a_rate_limit_keeps_its_retry_after(site: Site, upstream: Upstream) -> None:
+    """A 429 for a model asked for by name comes with the provider's ``Retry-After``."""
+    upstream.behave("small", status=429, retry_after="17")
+    with pytest.raises(openai.RateLimitError) as caught:
+        site.chat("other/small")
+    assert caught.value.response.headers["retry-after"] == "17"
+
+
+def test_a_refused_operator_key_is_a_bad_gateway(site: Site, upstream: Upstream) -> None:
+    """The provider's 401 is not shown as the caller's."""
+    upstream.behave("small", status=401, message="bad key sk-abcdefgh12345")
+    with pytest.raises(openai.InternalServerError) as caught:
+        site.chat("other/small")
+    assert caught.value.status_code == 502 and "abcdefgh" not in caught.value.message
+
+
+def test_a_refused_key_moves_on_to_the_next_model(site: Site, upstream: Upstream) -> None:
+    """A provider that refuses the operator's key is a reason to try another."""
+    upstream.behave("small", status=401)
+    raw = site.chat(extra_body={"model_routing_config": {"preference": "cost", "models": ["other/*", "house/*"]}})
+    assert raw.parse().model.startswith("house/")
+
+
+def test_a_stream_that_breaks_says_so(site: Site, upstream: Upstream) -> None:
+    """A failure after content is an error event in place of ``[DONE]``."""
+    upstream.behave("small", break_after=2)
+    body = {"model": "other/small", "messages": ASK, "stream": True}
+    lines = [line for line in site.http.post("/v1/chat/completions", json=body).text.splitlines() if line]
+    assert "error" in json.loads(lines[-1].removeprefix("data: "))
+    assert "[DONE]" not in "".join(lines)

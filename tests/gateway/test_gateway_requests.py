@@ -9,6 +9,10 @@ import pytest
 from ofox_middleware.errors import InvalidRequest
 from ofox_middleware.gateway_requests import forwarded
 from ofox_middleware.types import Surface
+from tests.gateway.tools import ASK, QUIET, Site
+from tests.litellm.upstream import Upstream
+
+pytestmark = QUIET
 
 SURFACES: tuple[Surface, ...] = ("chat", "text", "responses", "messages")
 PROMPT: dict[Surface, dict[str, Any]] = {
@@ -89,3 +93,44 @@ def test_of_anthropics_metadata_only_the_user_id_passes(sent: Any, kept: Any) ->
 def test_messages_without_a_limit_get_one() -> None:
     """``max_tokens`` is required upstream, so a request without it gets a roomy one."""
     assert forwarded({"messages": []}, "messages")["max_tokens"] == 4096
+
+
+# Over a provider on loopback -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["auto", "other/small"])
+def test_the_provider_gets_the_operators_key_and_nothing_of_ours(site: Site, upstream: Upstream, model: str) -> None:
+    """The provider sees the operator's key, the plain model name, and neither our config nor the caller's key."""
+    site.chat(model, extra_body={"model_routing_config": {"preference": "cost"}, "metadata": {"a": "b"}})
+    seen = upstream.seen[0]
+    assert seen.headers["authorization"] == "Bearer operators-own-key"
+    assert not {"model_routing_config", "metadata", "api_base", "api_key"} & set(seen.body)
+    assert b"caller" not in seen.raw
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [(b"{", 400, "invalid_json"), (b"[]", 400, "invalid_json"), (b"[" * 100_000, 400, "invalid_json"),
+     (b'{"model": "auto", "messages": [{"role": "user", "content": "\\ud800"}]}', 400, "invalid_json"),
+     (b'{"model": "auto", "messages": [{"role": "user", "content": 5}]}', 400, "invalid_type")],
+)  # fmt: skip
+def test_bodies_that_are_no_requests(site: Site, content: bytes, status: int, code: str) -> None:
+    """What is not a JSON object is refused with a clear word, however odd."""
+    answer = site.http.post("/v1/chat/completions", content=content, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_only_json_is_read(site: Site) -> None:
+    """A web page cannot post plain text here from another origin."""
+    answer = site.http.post("/v1/messages", content=b"{}", headers={"content-type": "text/plain"})
+    assert answer.status_code == 415
+    assert answer.json()["type"] == "error"
+
+
+def test_a_wrong_config_is_refused_in_both_protocols(site: Site) -> None:
+    """A wrong ``model_routing_config`` is a 400 in the protocol's own shape."""
+    body = {"model": "auto", "max_tokens": 5, "messages": ASK, "model_routing_config": {"preference": "best"}}
+    chat = site.http.post("/v1/chat/completions", json=body)
+    assert chat.status_code == 400 and chat.json()["error"]["param"] == "model_routing_config.preference"
+    messages = site.http.post("/v1/messages", json=body)
+    assert messages.status_code == 400 and messages.json()["type"] == "error"
