@@ -7,7 +7,7 @@ from typing import Any
 
 from ofox_middleware.beside import beside
 from ofox_middleware.console import console
-from tests.console_tools import new_router
+from tests.console.tools import new_router
 
 
 def test_beside_passes_other_scopes_on() -> None:

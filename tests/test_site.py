@@ -20,7 +20,7 @@ from ofox_middleware.cards import ModelCard
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
 from ofox_middleware.site import Site
-from tests.console_tools import Client
+from tests.console.tools import Client
 from tests.litellm.upstream import Upstream, running_upstream
 
 # LiteLLM's own types make pydantic warn when it builds them; nothing of ours is silenced.

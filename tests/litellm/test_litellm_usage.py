@@ -41,11 +41,12 @@ def ask(proxy: Proxy, path: str, model: str = "auto", **fields: Any) -> Any:
     """An answer, and LiteLLM's record of it. `auto` is `mid` unless ``fields`` say otherwise."""
     if model == "auto":
         fields = {**MID, **fields}
-    before = len(proxy.probe()["logged"])
     answer = proxy.post(path, {"model": model, **BODIES[path], **fields})
     assert answer.status_code == 200, answer.text
-    for _ in range(100):
-        logged = proxy.probe()["logged"][before:]
+    call_id = answer.headers["x-litellm-call-id"]
+    for _ in range(300):
+        # LiteLLM keeps its record later than it answers: one of an earlier test's request may come in between.
+        logged = [record for record in proxy.probe()["logged"] if record["call_id"] == call_id]
         if logged:
             break
         time.sleep(0.1)

@@ -25,7 +25,8 @@ class Probe(CustomLogger):
         payload = kwargs.get("standard_logging_object") or {}
         LOGGED.append({key: payload.get(key) for key in (
             "model_group", "status", "call_type", "response_cost", "prompt_tokens", "completion_tokens")}
-                      | {"noted": (payload.get("metadata") or {}).get("spend_logs_metadata")})  # fmt: skip
+                      | {"noted": (payload.get("metadata") or {}).get("spend_logs_metadata"),
+                         "call_id": kwargs.get("litellm_call_id")})  # fmt: skip
 
 
 @app.get("/_probe")

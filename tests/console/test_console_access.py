@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ofox_middleware.console import PAGE, Console, console
+from ofox_middleware.console import PAGE, console
 from ofox_middleware.errors import SettingsError
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from tests.console_tools import ASK, TOKEN, Client, new_router
-
-
-@pytest.fixture
-def router() -> SmartRouter:
-    return new_router()
-
-
-@pytest.fixture
-def page(router: SmartRouter) -> Console:
-    return console(router)
-
-
-@pytest.fixture
-def client(page: Console) -> Client:
-    return Client(page)
+from tests.console.tools import ASK, TOKEN, Client
 
 
 @pytest.mark.parametrize(

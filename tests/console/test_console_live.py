@@ -10,25 +10,10 @@ import httpx
 import pytest
 
 from ofox_middleware import console_live
-from ofox_middleware.console import Console, console
+from ofox_middleware.console import Console
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.server import background, listen
-from tests.console_tools import ASK, Client, ended, new_router
-
-
-@pytest.fixture
-def router() -> SmartRouter:
-    return new_router()
-
-
-@pytest.fixture
-def page(router: SmartRouter) -> Console:
-    return console(router)
-
-
-@pytest.fixture
-def client(page: Console) -> Client:
-    return Client(page)
+from tests.console.tools import ASK, Client, ended
 
 
 @pytest.fixture

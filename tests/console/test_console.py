@@ -21,23 +21,7 @@ from ofox_middleware.errors import SettingsError
 from ofox_middleware.reload import Reloader
 from ofox_middleware.router import SmartRouter
 from ofox_middleware.settings import Settings
-from tests.console_tools import ASK, PROMPT, TOKEN, Client, ended, new_router
-
-
-@pytest.fixture
-def router() -> SmartRouter:
-    return new_router()
-
-
-@pytest.fixture
-def page(router: SmartRouter) -> Console:
-    return console(router)
-
-
-@pytest.fixture
-def client(page: Console) -> Client:
-    return Client(page)
-
+from tests.console.tools import ASK, PROMPT, TOKEN, Client, ended, new_router
 
 # What it says ---------------------------------------------------------------------------------------------------------
 

@@ -7,12 +7,7 @@ import pytest
 from ofox_middleware import console_feed
 from ofox_middleware.console_feed import SLOT_S, SLOTS, Feed
 from ofox_middleware.router import SmartRouter
-from tests.console_tools import ASK, ended, new_router
-
-
-@pytest.fixture
-def router() -> SmartRouter:
-    return new_router()
+from tests.console.tools import ASK, ended
 
 
 class Hands:
