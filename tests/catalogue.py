@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from ofox_middleware.abilities import ABILITY_INTERCEPT, ABILITY_SLOPE
+from ofox_middleware.cards import ModelCard, ModelFacts
 from ofox_middleware.catalog import Catalog
 from ofox_middleware.model_map import ModelMap
 from ofox_middleware.tables import MakerSpeed, Row, Shortlisted, Tables
@@ -177,3 +179,11 @@ def model_map(folder: Path, entries: dict[str, Any]) -> ModelMap:
     path = folder / "map.json"
     path.write_text(json.dumps(entries), encoding="utf-8")
     return ModelMap(path)
+
+
+def facts(catalog: Catalog, name: str, **stated: Any) -> ModelFacts:
+    return catalog.facts(ModelCard(name=name, **stated))
+
+
+def z(logit: float) -> float:
+    return (logit - ABILITY_INTERCEPT) / ABILITY_SLOPE

@@ -12,25 +12,17 @@ from typing import Any
 
 import pytest
 
-from ofox_middleware.abilities import ABILITY_INTERCEPT, ABILITY_SLOPE, EFFORT_SHARE
-from ofox_middleware.cards import ModelCard, ModelFacts
+from ofox_middleware.abilities import EFFORT_SHARE
+from ofox_middleware.cards import ModelCard
 from ofox_middleware.catalog import Catalog
 from ofox_middleware.model_map import ModelMap
-from tests.catalogue import MAP, TODAY, make
+from tests.catalogue import MAP, TODAY, facts, make, z
 
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Catalog:
     """The invented catalogue."""
     return make(tmp_path)
-
-
-def facts(catalog: Catalog, name: str, **stated: Any) -> ModelFacts:
-    return catalog.facts(ModelCard(name=name, **stated))
-
-
-def z(logit: float) -> float:
-    return (logit - ABILITY_INTERCEPT) / ABILITY_SLOPE
 
 
 # -- whose facts a name gets

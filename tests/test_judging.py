@@ -10,20 +10,11 @@ import pytest
 from ofox_middleware.difficulty import DifficultyModel
 from ofox_middleware.judging import Judge
 from ofox_middleware.types import DOMAINS, Difficulty, Signals
+from tests.router_tools import Clock
 
 EVEN = (1 / len(DOMAINS),) * len(DOMAINS)
 BUILTIN = DifficultyModel.load(None)
 READ = Signals(ask="hello")
-
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Custom:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,24 +13,15 @@ from ofox_middleware.abilities import (
     ability_from_share,
     expected,
 )
-from ofox_middleware.cards import ModelCard, ModelFacts
 from ofox_middleware.catalog import Catalog
 from ofox_middleware.types import DOMAINS
-from tests.catalogue import make
+from tests.catalogue import facts, make, z
 
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Catalog:
     """The invented catalogue."""
     return make(tmp_path)
-
-
-def facts(catalog: Catalog, name: str, **stated: Any) -> ModelFacts:
-    return catalog.facts(ModelCard(name=name, **stated))
-
-
-def z(logit: float) -> float:
-    return (logit - ABILITY_INTERCEPT) / ABILITY_SLOPE
 
 
 # -- prices, windows, capabilities
