@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import uvicorn
 
 
@@ -32,3 +34,21 @@ def serving(app: Any, **options: Any) -> Iterator[str]:
         thread.join(20)
         listener.close()
         assert not thread.is_alive(), "the server did not stop"
+
+
+def hang_up(url: str, body: Any, begun: Callable[[], bool], **options: Any) -> None:
+    """Posts ``body`` and hangs up as soon as the app has ``begun`` with it."""
+
+    async def main() -> None:
+        async with httpx.AsyncClient(timeout=60, **options) as client:
+            asked = asyncio.ensure_future(client.post(url, json=body))
+            deadline = time.monotonic() + 30
+            while not begun():
+                assert not asked.done(), "it was answered"
+                assert time.monotonic() < deadline, "it never began"
+                await asyncio.sleep(0.005)
+            asked.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asked
+
+    asyncio.run(main())

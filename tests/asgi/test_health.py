@@ -221,12 +221,14 @@ def test_an_exception_in_the_middle_is_a_failure(monkeypatch: pytest.MonkeyPatch
 
 def test_a_cancelled_request_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that the server cancels closes its lease without a verdict."""
-    ofox = middleware(Models({BEST: hang}))
+    app = Models({BEST: hang})
+    ofox = middleware(app)
     recorder = Recorder(monkeypatch, ofox)
 
     async def main() -> None:
         task = asyncio.ensure_future(call(ofox))
-        await asyncio.sleep(0.01)
+        while not app.asked:
+            await asyncio.sleep(0.001)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -37,7 +37,12 @@ async def main():
     ofox = middleware(app, models=[ModelCard(BEST, ability=0.95), ModelCard(NEXT, ability=0.3)])
     outcomes = Outcomes(ofox.router)
     seen = await call(ofox)
-    await asyncio.sleep(0.5)  # LiteLLM logs a success later
+    for _ in range(200):  # LiteLLM logs a success later
+        shown = ofox.router.health.snapshot()
+        if sum(row["ok"] + row["failed"] for row in shown.values()) >= 2:
+            break
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(0.5)  # and would log it twice later still
     shown = ofox.router.health.snapshot()
     print(json.dumps({
         "status": seen.status, "text": seen.json["text"], "attempts": outcomes.outcomes[0].attempts,

@@ -209,7 +209,7 @@ def test_background_tasks(served: Served) -> None:
     url, client, sides = served
     sides.ran.clear()
     client.post(f"{url}/late/chat/completions?side=ofox&once", json=ASK)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not sides.ran:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -265,7 +265,7 @@ def test_a_client_that_leaves_a_stream(served: Served) -> None:
     again = client.post(f"{url}/echo/chat/completions?side=ofox", json=ASK)
     assert again.status_code == 200
     outer = sides.wrapped.user_middleware[2].kwargs["router"]
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while outer.health.in_flight():
         assert time.monotonic() < deadline
         time.sleep(0.01)
