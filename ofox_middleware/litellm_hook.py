@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final
 
 from litellm.litellm_core_utils.core_helpers import get_or_create_metadata_bucket
@@ -17,8 +19,10 @@ from ofox_middleware.decision import Decision
 from ofox_middleware.errors import InvalidRequest, OfoxError
 from ofox_middleware.ledger import Call
 from ofox_middleware.litellm_adapting import adapted, allow_dropping, put
+from ofox_middleware.litellm_limits import OverLimit
 from ofox_middleware.litellm_pool import Candidates, Pool
 from ofox_middleware.litellm_private import optional
+from ofox_middleware.litellm_reach import Reach, drop_other_models
 from ofox_middleware.litellm_routed import Routed, card_params, fallback_entries, hops, leaves_to_us
 from ofox_middleware.litellm_tags import by_tags
 from ofox_middleware.litellm_usage import OPTIONS, ask_for_usage
@@ -26,10 +30,26 @@ from ofox_middleware.router import SmartRouter
 
 log: Final = logging.getLogger("ofox_middleware")
 
-_OTHER_MODELS: Final = ("deployment_id", "models")
-"""What else in a request names a model: LiteLLM sends the first in place of the pick, and OpenRouter falls back to the
-second."""
-_NOT_EXTRA: Final = frozenset({"model", "model_routing_config", *_OTHER_MODELS})
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the request at hand asks for.
+
+    When a limiter after us refuses the pick, LiteLLM begins the request anew with one of the operator's fallbacks for
+    it, without a look at what the caller may use. It is decided anew then.
+
+    Attributes:
+        model: the auto model.
+        key: who asks.
+        refused: groups that have been picked for it.
+    """
+
+    model: str
+    key: UserAPIKeyAuth
+    refused: frozenset[str] = frozenset()
+
+
+_asked: Final[ContextVar[Asked | None]] = ContextVar("ofox_asked", default=None)
 
 
 async def route(
@@ -47,6 +67,9 @@ async def route(
     Raises:
         Refusal: the request cannot be routed; the proxy answers with its status.
     """
+    again, refused = _asked.get(), frozenset[str]()
+    if again is not None and again.key is key and call_type in events.PATHS:
+        data["model"], refused = again.model, again.refused
     if not brain.is_auto(data.get("model")):
         if _among_several(brain, data.get("model")):
             raise proxy.Refusal(
@@ -57,25 +80,34 @@ async def route(
         except OfoxError as error:
             raise proxy.Refusal(error) from None
         return data
+    asked, known = data["model"], Candidates({}, [])
     try:
         known = candidates.facts(brain)
         decision, dry = await _decide(
-            brain, data, key, call_type, known=known, litellm_router=candidates.router(), config=config
+            brain, data, key, call_type, known=known, litellm_router=candidates.router(), config=config, refused=refused
         )
         if not dry:
-            await _rewrite(data, decision, call, key, brain, call_type=call_type)
+            await _rewrite(data, decision, call, key, brain, call_type=call_type, known=known)
+            _asked.set(Asked(asked, key, refused | {data["model"]}))
             if known.guarded:
                 proxy.merge_guardrails(data)
             return data
     except OfoxError as error:
         brain.stats["refused"] += 1
+        limited = optional("ProxyRateLimitError") if refused else None
+        if limited is not None:
+            # LiteLLM then answers with the refusal that it met first.
+            raise limited(detail=error.message) from None
         raise proxy.Refusal(error) from None
     except Exception:
         # An error of ours must not cost the request: the first model that the key may use answers it.
         log.exception("ofox: error in a decision")
         brain.stats["litellm_decision_error"] += 1
         try:
-            data["model"] = await proxy.first_allowed(key, brain.settings.auto_models) or data["model"]
+            data["model"] = await Reach(key, data, call_type, brain.settings.auto_models, known).first()
+            data["disable_fallbacks"] = True
+            drop_other_models(data)
+            _asked.set(Asked(asked, key, refused | {data["model"]}))
         except OfoxError as unknown:
             raise proxy.Refusal(unknown) from None
         return data
@@ -91,6 +123,7 @@ async def _decide(
     known: Candidates,
     litellm_router: Any,
     config: Any,
+    refused: frozenset[str],
 ) -> tuple[Decision, bool]:
     """The decision, and whether it was only asked for."""
     path = events.PATHS.get(call_type)
@@ -98,6 +131,10 @@ async def _decide(
         proxy.answer_lost_refusals()
         raise events.not_chat()
     pool = await proxy.allowed(known, key, data, call_type)
+    if refused:
+        pool = [facts for facts in pool if facts.model not in refused]
+        if not pool:
+            raise OverLimit
     keeper = proxy.keeper_of(data.get("previous_response_id"))
     if keeper is not None:
         pool = [facts for facts in pool if facts.model == keeper]
@@ -123,7 +160,11 @@ async def _rewrite(
     brain: SmartRouter,
     *,
     call_type: str,
+    known: Candidates,
 ) -> None:
+    reach = Reach(key, data, call_type, brain.settings.auto_models, known)
+    if data.get("tools"):
+        await reach.check_tools()
     names = hops(decision, brain.settings.max_attempts)
     free = card_params(decision, names, data)
     allow_dropping(data, decision, brain.settings)
@@ -147,13 +188,8 @@ async def _rewrite(
         elif len(names) > 1:
             data["fallbacks"] = routed.fallbacks = fallback_entries(decision, names[1:], free, brain.health, changes)
             settled = frozenset({"fallbacks"})
-    data.update(await proxy.narrowed_fallbacks(data, key, settled=settled))
-    for name in _OTHER_MODELS:
-        data.pop(name, None)
-    extra = data.get("extra_body")
-    if isinstance(extra, Mapping):
-        # LiteLLM lays this over what it sends, the name of the model included.
-        data["extra_body"] = {name: extra[name] for name in extra if name not in _NOT_EXTRA}
+    data.update(await reach.narrowed_fallbacks(settled=settled))
+    drop_other_models(data)
     _, bucket = get_or_create_metadata_bucket(data)
     # LiteLLM writes the name that the client sent into every answer unless this is set; then we write the pool's name.
     raw_name = optional("RETURN_RAW_MODEL_NAME_METADATA_KEY")

@@ -32,6 +32,7 @@ NAMES: Final = {
     "_check_agent_access_group_model_access": AUTH,
     "_check_agent_caller_model_access": AUTH,
     # comfort
+    "ProxyRateLimitError": "litellm.proxy.common_utils.proxy_rate_limit_error",
     "ResponsesIDSecurity": "litellm.proxy.hooks.responses_id_security",
     "ResponsesAPIRequestUtils": "litellm.responses.utils",
     "ModifyResponseException": "litellm.exceptions",

@@ -31,12 +31,12 @@ from ofox_middleware.litellm_pool import Candidates
 from ofox_middleware.litellm_private import optional
 from ofox_middleware.types import Surface
 
-_NAMES_MODEL: Final = re.compile(r"[?&]model=|/(?:engines|deployments)/")
+_NAMES_MODEL: Final = re.compile(r"[?&]model=|/(?:engines|deployments|models|model)/")
 # A name may hold slashes itself.
 _IN_PATH: Final = re.compile(
     r"/(?:engines|deployments)/(.+?)/(?:(?:chat/)?completions|embeddings|images|audio|responses)"
+    r"|/models/([^:]+):|/model/(.+)/(?:invoke|converse)"
 )
-FALLBACKS: Final = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 
 
 class Refusal(ProxyException):  # type: ignore[misc]
@@ -155,10 +155,12 @@ async def check_address(
         NotAllowed: the key may not use it.
     """
     address = (data.get("proxy_server_request") or {}).get("url")
-    if not isinstance(address, str) or not _NAMES_MODEL.search(address):
+    # The parameter's own name may be written with escapes.
+    if not isinstance(address, str) or not _NAMES_MODEL.search(unquote(address)):
         return
     parts = urlsplit(address)
-    named = [*parse_qs(parts.query).get("model", []), *(unquote(name) for name in _IN_PATH.findall(parts.path))]
+    in_path = (unquote(name) for found in _IN_PATH.findall(unquote(parts.path)) for name in found if name)
+    named = [*parse_qs(parts.query).get("model", []), *in_path]
     asked = [name for name in named if name not in auto_models]
     if len(asked) < len(named) and call_type not in events.PATHS:
         answer_lost_refusals()
@@ -188,16 +190,6 @@ async def _granted(pool: Candidates, key: UserAPIKeyAuth) -> list[ModelFacts]:
     return kept
 
 
-async def first_allowed(key: UserAPIKeyAuth, auto_models: Sequence[str]) -> str | None:
-    """The first group of the proxy that this key may call, found without a decision of ours, which may be broken."""
-    llm_router = proxy_server.llm_router
-    grants = await Grants.of(key)
-    for name in [] if llm_router is None else registry.names(llm_router):
-        if name not in auto_models and "*" not in name and await grants.allow(name):
-            return name
-    return None
-
-
 def keeper_of(previous_response_id: object) -> str | None:
     """The group that holds an earlier response, read from the id that LiteLLM gave out; ``None`` when it does not say.
 
@@ -214,60 +206,6 @@ def keeper_of(previous_response_id: object) -> str | None:
             break
     model_id = None if ids is None else ids.get_model_id_from_response_id(previous_response_id)
     return registry.group_of(llm_router, model_id)
-
-
-async def narrowed_fallbacks(
-    data: Mapping[str, Any], key: UserAPIKeyAuth, *, settled: frozenset[str] = frozenset()
-) -> dict[str, list[Any]]:
-    """The fallback lists of the request, or else of the operator, without what this key may not call.
-
-    LiteLLM checks the caller's own lists against the key alone, and the operator's (those of a key or team come as
-    ``router_settings_override``) not at all unless ``enforce_fallback_model_access`` is on. A request that we route
-    must not reach by them what it could not reach by its name.
-
-    Args:
-        settled: lists that need no look.
-
-    Returns:
-        The lists where that makes a difference.
-    """
-    llm_router = proxy_server.llm_router
-    grants: Grants | None = None
-    narrowed: dict[str, list[Any]] = {}
-    override = data.get("router_settings_override")
-    for setting in FALLBACKS:
-        if setting in settled:
-            continue
-        stated = data.get(setting)
-        if stated is None and isinstance(override, Mapping):
-            stated = override.get(setting)
-        if stated is None:
-            stated = registry.setting(llm_router, setting)
-        if not stated:
-            continue
-        grants = grants or await Grants.of(key)
-        entries = list(stated) if isinstance(stated, (list, tuple)) else [stated]
-        kept = [entry for entry in [await _narrowed(entry, grants) for entry in entries] if entry is not None]
-        if kept != entries:
-            narrowed[setting] = kept
-    return narrowed
-
-
-async def _narrowed(entry: Any, grants: Grants) -> Any:
-    """One entry: a name, a request for a model, or lists of such by group; ``None`` when nothing of it is allowed."""
-    if isinstance(entry, str):
-        return entry if await grants.allow(entry) else None
-    if not isinstance(entry, Mapping):
-        return None
-    if "model" in entry:
-        return entry if isinstance(entry["model"], str) and await grants.allow(entry["model"]) else None
-    lists = {}
-    for group, targets in entry.items():
-        listed = targets if isinstance(targets, (list, tuple)) else [targets]
-        lists[group] = [
-            target for target in [await _narrowed(target, grants) for target in listed] if target is not None
-        ]
-    return lists
 
 
 def merge_guardrails(data: dict[str, Any]) -> None:

@@ -159,6 +159,11 @@ def test_fallbacks_stay_within_the_grants(proxy: Proxy, upstream: Upstream) -> N
         {"model": "auto", "fastest_response": True, "models": ["dear"]},
         {"extra_body": {"model": "dear"}},
         {"extra_body": {"model": "dear", **routing(models=["dear"])}},
+        {"extra_body": [["model", "prov-dear"]]},
+        {"fallbacks": [{"model": "cheap", "deployment_id": "prov-dear"}]},
+        {"fallbacks": [{"model": "cheap", "extra_body": {"model": "prov-dear"}}]},
+        {"fallbacks": [{"model": "cheap", "timeout": 9, "fallbacks": [{"cheap": ["dear"]}]}]},
+        {"context_window_fallback_dict": {"prov-cheap": "prov-dear", "openai/prov-cheap": "openai/prov-dear"}},
         {"metadata": routing(models=["dear"])},
         {"metadata": {"routing_decision": {"model": "dear"}, "model_group": "dear", "deployment": "openai/prov-dear"}},
         {"litellm_metadata": {**routing(models=["dear"]), "user_api_key_auth": {"models": []}}},
@@ -221,6 +226,8 @@ def test_a_model_named_in_the_url_is_routed_with_the_same_grants(proxy: Proxy, u
         "/v1/chat/completions?model=dear",
         "/v1/chat/completions?model=auto&model=dear",
         "/v1/chat/completions?model=id-dear",
+        "/v1/chat/completions?%6Dodel=dear",
+        "/v1/chat/completions?model=auto&mod%65l=dear",
         "/v1/chat/completions?fallbacks=dear",
         "/v1/chat/completions?model_routing_config=%7B%22models%22%3A%5B%22dear%22%5D%7D",
         "/openai/deployments/auto/chat/completions?model=dear",
@@ -233,6 +240,16 @@ def test_no_url_leads_to_a_forbidden_model(proxy: Proxy, upstream: Upstream, pat
     body = {name: value for name, value in chat(model=named).items() if value is not None}
     proxy.post(path, body, key="sk-auto-cheap")
     assert reached(upstream) <= {"prov-cheap"}
+
+
+@pytest.mark.parametrize("path", ["/v1beta/models/dear:generateContent", "/models/dear:streamGenerateContent"])
+@pytest.mark.parametrize("named", ["auto", "cheap"])
+def test_a_model_in_googles_path_is_checked(proxy: Proxy, upstream: Upstream, path: str, named: str) -> None:
+    """LiteLLM's auth looks at the name in the body, and the one in the path answers."""
+    asked = {"model": named, "contents": [{"role": "user", "parts": [{"text": HARD}]}]}
+    answer = proxy.post(path, asked, key="sk-auto-cheap")
+    assert answer.status_code == 403
+    assert upstream.seen == []
 
 
 @pytest.mark.parametrize(
@@ -280,6 +297,7 @@ SURFACES: dict[str, dict[str, Any]] = {
         {"fallbacks": ["dear"]},
         {"fallbacks": [{"cheap": ["dear"]}], "context_window_fallbacks": [{"cheap": ["dear"]}]},
         {"extra_body": {"model": "dear"}},
+        {"fallbacks": [{"model": "cheap", "extra_body": {"model": "prov-dear"}}]},
         {"litellm_metadata": {"model_group": "dear", **routing(models=["dear"])}},
         {"metadata": {"model_group": "dear"}, "previous_response_id": "resp_dear"},
         {"model": "auto,dear"},
@@ -295,6 +313,35 @@ def test_every_surface_holds_the_bounds(
         upstream.behave("prov-cheap", status=500)
     proxy.post(path, {"model": "auto", **SURFACES[path], "stream": fail, **fields}, key="sk-auto-cheap")
     assert reached(upstream) <= {"prov-cheap"}
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", *SURFACES])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_limiter_behind_us_leads_no_further(proxy: Proxy, upstream: Upstream, path: str, stream: bool) -> None:
+    """When another hook refuses the pick, LiteLLM begins anew with the operator's fallback; that is decided anew."""
+    httpx.post(f"{proxy.base_url}/_limit", params={"model": "cheap"}, timeout=30)
+    asked = {"model": "auto", **SURFACES.get(path, {"messages": chat()["messages"]}), "stream": stream}
+    answer = proxy.post(path, asked, key="sk-auto-cheap")
+    assert answer.status_code == 429
+    assert "a limit of the operator's own" in answer.json()["error"]["message"]
+    assert upstream.seen == []
+    answer = proxy.post(path, {**asked, **routing(models=["cheap", "mid"], preference="cost")})
+    assert answer.status_code == 200
+    assert reached(upstream) == {"prov-mid"}
+
+
+@pytest.mark.parametrize("model", ["dear", "openai/prov-dear", "auto"])
+def test_no_tool_leads_to_a_forbidden_model(proxy: Proxy, upstream: Upstream, model: str) -> None:
+    """LiteLLM asks the model that Anthropic's advisor tool names, and looks at nobody's rights."""
+    asked = {"model": "auto", **SURFACES["/v1/messages"]}
+    advisor = {"type": "advisor_20260301", "name": "advisor"}
+    answer = proxy.post("/v1/messages", {**asked, "tools": [{**advisor, "model": model}]}, key="sk-auto-cheap")
+    assert answer.status_code == 403
+    assert answer.json()["type"] == "error"
+    assert answer.json()["error"]["type"] == "permission_error"
+    assert upstream.seen == []
+    answer = proxy.post("/v1/messages", {**asked, "tools": [{**advisor, "model": "cheap"}]}, key="sk-auto-cheap")
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("named", ["cheap", "auto"])

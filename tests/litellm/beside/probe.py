@@ -6,6 +6,7 @@ from collections import deque
 
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy import proxy_server
+from litellm.proxy.common_utils.proxy_rate_limit_error import ProxyRateLimitError
 from litellm.proxy.proxy_server import app
 from litellm.types.router import Deployment
 
@@ -20,7 +21,15 @@ TALLY = Tally()
 TALLY.install()
 
 
+LIMITED: set = set()
+
+
 class Probe(CustomLogger):
+    async def async_pre_call_hook(self, user_api_key_dict, cache, data, call_type):
+        if data.get("model") in LIMITED:
+            raise ProxyRateLimitError(detail="a limit of the operator's own is reached")
+        return data
+
     async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
         payload = kwargs.get("standard_logging_object") or {}
         LOGGED.append({key: payload.get(key) for key in (
@@ -97,11 +106,18 @@ def delete_model(model_id: str):
     proxy_server.llm_router.delete_deployment(id=model_id)
 
 
+@app.post("/_limit")
+def limit(model: str):
+    """Has a limiter that runs after the plugin refuse a model, until `/_reset`."""
+    LIMITED.add(model)
+
+
 @app.post("/_reset")
 def reset():
     """Forgets health and counters, so that one test's failures do not steer the next one's picks; mends bugs."""
     while BROKEN:
         setattr(*BROKEN.pop())
+    LIMITED.clear()
     while HIDDEN:
         name, package = HIDDEN.popitem()
         del sys.modules[name]

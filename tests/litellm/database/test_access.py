@@ -136,6 +136,45 @@ def test_no_fallback_of_the_operators_for_one_kind_of_error_leaves_the_bounds(
     assert reached(upstream) <= {"prov-cheap"}
 
 
+@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize("fallback", ["auto", {"model": "auto"}, "cheapest", {"auto": ["auto"], "cheap": ["auto"]}])
+def test_a_fallback_that_nobody_has_leads_nowhere(
+    office: Office, upstream: Upstream, path: str, fallback: object
+) -> None:
+    """LiteLLM would take the operator's default fallback in its place: for `auto`, and for a name that only a key's
+    glob covers."""
+    upstream.behave("prov-cheap", status=500)
+    caller = office.caller("glob", lambda office: Caller(office.key(models=["auto", "che*"])))
+    answer = ask(office, caller, path, fallbacks=[fallback])
+    assert answer.status_code >= 400
+    assert reached(upstream) == {"prov-cheap"}, answer.text
+
+
+@pytest.mark.parametrize("fallback", ["cheap", {"model": "cheap"}, {"mid": ["cheap"]}])
+def test_no_fallback_passes_a_rate_limit(office: Office, upstream: Upstream, fallback: object) -> None:
+    """A caller at its limit for `cheap` does not get there by naming it as the fallback of another."""
+    caller = Caller(office.key(models=["auto", "cheap", "mid"], model_rpm_limit={"cheap": 1}))
+    assert ask(office, caller, **EASY).headers["x-ofox-model"] == "cheap"
+    upstream.behave("prov-mid", status=500)
+    upstream.seen.clear()
+    assert ask(office, caller, fallbacks=[fallback]).status_code >= 400
+    assert reached(upstream) == {"prov-mid"}
+
+
+@pytest.mark.parametrize(("models", "status"), [(["auto"], 403), (ALLOWED, 500)])
+def test_an_error_of_ours_leads_to_no_fallback(
+    office: Office, upstream: Upstream, models: list[str], status: int
+) -> None:
+    """When deciding breaks, neither a key without models nor one whose model fails gets to the operator's default."""
+    caller = Caller(office.key(models=models))
+    ask(office, caller)
+    upstream.behave("prov-cheap", status=500)
+    httpx.post(f"{office.proxy.base_url}/_break", timeout=30)
+    broken = {"deployment_id": "prov-dear", "fallbacks": ["auto"]}
+    assert ask(office, caller, **broken).status_code == status
+    assert reached(upstream) <= {"prov-cheap"}
+
+
 def test_the_operators_fallbacks_are_real(office: Office, upstream: Upstream) -> None:
     """An unbounded key that names the model itself does fall into them."""
     upstream.behave("prov-cheap", status=400, message=TOO_LONG)
@@ -249,6 +288,10 @@ def test_a_budget_for_one_model_sends_the_caller_to_another(office: Office, upst
     assert ask(office, caller, **EASY).headers["x-ofox-model"] == "cheap"
     assert until(lambda: ask(office, caller, **EASY), "x-ofox-model", "mid")
     assert ask(office, caller, **routing(models=["cheap"])).status_code >= 400
+    upstream.behave("prov-mid", status=500)
+    upstream.seen.clear()
+    assert ask(office, caller, fallbacks=["cheap"], **routing(models=["mid"])).status_code >= 400
+    assert reached(upstream) == {"prov-mid"}
     caller = BUDGETED[level](office, broke)
     for _ in range(60):
         answer = ask(office, caller, **EASY)
