@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -136,6 +136,16 @@ def test_no_fallback_of_the_operators_for_one_kind_of_error_leaves_the_bounds(
     assert reached(upstream) <= {"prov-cheap"}
 
 
+@pytest.fixture
+def any_name(office: Office) -> Iterator[None]:
+    """A group that covers further names, with which LiteLLM no longer refuses a name because nobody has it."""
+    params = {"model": "openai/*", "api_key": "sk-upstream"}
+    made = office.post("/model/new", model_name="house/*", litellm_params=params, model_info={})
+    yield
+    office.post("/model/delete", id=made["model_id"])
+
+
+@pytest.mark.usefixtures("any_name")
 @pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize("fallback", ["auto", {"model": "auto"}, "cheapest", {"auto": ["auto"], "cheap": ["auto"]}])
 def test_a_fallback_that_nobody_has_leads_nowhere(
@@ -170,8 +180,7 @@ def test_an_error_of_ours_leads_to_no_fallback(
     ask(office, caller)
     upstream.behave("prov-cheap", status=500)
     httpx.post(f"{office.proxy.base_url}/_break", timeout=30)
-    broken = {"deployment_id": "prov-dear", "fallbacks": ["auto"]}
-    assert ask(office, caller, **broken).status_code == status
+    assert ask(office, caller, deployment_id="prov-dear").status_code == status
     assert reached(upstream) <= {"prov-cheap"}
 
 
@@ -292,6 +301,7 @@ def test_a_budget_for_one_model_sends_the_caller_to_another(office: Office, upst
     upstream.seen.clear()
     assert ask(office, caller, fallbacks=["cheap"], **routing(models=["mid"])).status_code >= 400
     assert reached(upstream) == {"prov-mid"}
+    upstream.reset()
     caller = BUDGETED[level](office, broke)
     for _ in range(60):
         answer = ask(office, caller, **EASY)
