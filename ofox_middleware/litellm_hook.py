@@ -51,6 +51,9 @@ class Asked:
 
 _asked: Final[ContextVar[Asked | None]] = ContextVar("ofox_asked", default=None)
 
+_RAW_NAME: Final = optional("RETURN_RAW_MODEL_NAME_METADATA_KEY")
+"""LiteLLM writes the name that the client sent into every answer unless this is set; then we write the pool's name."""
+
 
 async def route(
     brain: SmartRouter,
@@ -191,10 +194,8 @@ async def _rewrite(
     data.update(await reach.narrowed_fallbacks(settled=settled))
     drop_other_models(data)
     _, bucket = get_or_create_metadata_bucket(data)
-    # LiteLLM writes the name that the client sent into every answer unless this is set; then we write the pool's name.
-    raw_name = optional("RETURN_RAW_MODEL_NAME_METADATA_KEY")
-    if raw_name is not None:
-        bucket[raw_name] = True
+    if _RAW_NAME is not None:
+        bucket[_RAW_NAME] = True
     noted = bucket.get("spend_logs_metadata")
     bucket["spend_logs_metadata"] = {**(noted if isinstance(noted, dict) else {}), "ofox": _summary(decision)}
     if routed.span is not None:
@@ -223,7 +224,8 @@ def _among_several(brain: SmartRouter, model: object) -> bool:
 
 def _asks_dry_run(data: Mapping[str, Any]) -> bool:
     headers = (data.get("proxy_server_request") or {}).get("headers") or {}
-    return str(headers.get("x-ofox-dry-run", "")).strip().lower() == "true"
+    said = headers.get("x-ofox-dry-run")
+    return said is not None and str(said).strip().lower() == "true"
 
 
 def _session(data: Mapping[str, Any]) -> str | None:

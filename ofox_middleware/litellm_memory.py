@@ -35,7 +35,7 @@ def kind_of(key: UserAPIKeyAuth) -> Hashable | None:
     if any(_owners(key)) or (proxy_server.prisma_client is not None and any(_rows(key))):
         return None
     models = key.models or ()
-    # Groups of a team are told apart from others by the very name of it, were it empty.
+    # A group may be a team's own, and nothing forbids a team without a name.
     return (key.team_id, *models) if all(isinstance(name, str) for name in models) else None
 
 

@@ -193,56 +193,56 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
         """An attempt starts; in the SDK without a router, also where ``auto`` is resolved."""
-        fault = self._withdrawn(kwargs)
+        fault, attempt = None, None
+        try:
+            fault = self._unseen(kwargs)
+            attempt = events.Start.of(kwargs)
+            fault = fault or self._withdrawn(kwargs, attempt)
+        except Exception:  # noqa: BLE001 - an error of ours must not cost the request
+            self._slip("withdrawn")
         if fault is not None:
             raise fault
         try:
-            return self._attempt(kwargs, str(getattr(call_type, "value", call_type)))
+            return self._attempt(kwargs, attempt, str(getattr(call_type, "value", call_type)))
         except OfoxError as error:
             raise events.refusal(error) from None
-        except Exception:  # noqa: BLE001 - an error of ours must not cost the request
+        except Exception:  # noqa: BLE001 - as above
             self._slip("attempt")
             return None
 
-    def _withdrawn(self, kwargs: Mapping[str, Any]) -> Exception | None:
-        """What to raise in place of an attempt that was called off when the one before it ended.
-
-        LiteLLM goes on with another model in the middle of a Responses stream, which then holds two answers. And where
-        it runs no hook before a request, it goes from `auto`, which is no group, to its default fallbacks.
-        """
-        try:
-            unseen = events.asked_unseen(kwargs)
-            if unseen is not None and self.routes and self.router.is_auto(unseen):
-                return events.refusal(events.not_chat())
-            call = events.call_of(kwargs.get("litellm_logging_obj"))
-            if call is None:
-                return None
-            # With a Router each attempt is a call of its own.
-            routed = current_routed.get() if call.routed is None else call.routed
-            if not isinstance(routed, Routed):
-                return None
-            attempt = events.Start.of(kwargs)
-            if call.routed is None and not (attempt.depth or attempt.retries):
-                return None  # what else is called meanwhile is no fallback
-            if routed.spoken:
-                return events.broken_off(routed.model)
-            return routed.instead_of(attempt) or routed.passed_over(attempt, self.router.health)
-        except Exception:  # noqa: BLE001 - an error of ours must not cost the request
-            self._slip("withdrawn")
+    def _unseen(self, kwargs: Mapping[str, Any]) -> Exception | None:
+        """What to raise in place of an attempt at a request for `auto` that was not routed: where LiteLLM runs no hook
+        before a request, it goes from `auto`, which is no group, to its default fallbacks."""
+        unseen = events.asked_unseen(kwargs)
+        if unseen is None or not self.routes or not self.router.is_auto(unseen):
             return None
+        return events.refusal(events.not_chat())
 
-    def _attempt(self, kwargs: dict[str, Any], call_type: str) -> dict[str, Any] | None:
+    def _withdrawn(self, kwargs: Mapping[str, Any], attempt: events.Start) -> Exception | None:
+        """What to raise in place of an attempt that was called off when the one before it ended: LiteLLM goes on with
+        another model in the middle of a Responses stream, which then holds two answers."""
+        call = events.call_of(kwargs.get("litellm_logging_obj"))
+        routed = None if call is None else call.routed
+        if call is not None and routed is None and (attempt.depth or attempt.retries):
+            # With a Router each attempt is a call of its own; whatever else is called meanwhile is no fallback.
+            routed = current_routed.get()
+        if not isinstance(routed, Routed):
+            return None
+        if routed.spoken:
+            return events.broken_off(routed.model)
+        return routed.instead_of(attempt) or routed.passed_over(attempt, self.router.health)
+
+    def _attempt(self, kwargs: dict[str, Any], attempt: events.Start | None, call_type: str) -> dict[str, Any] | None:
         changed = "model_routing_config" in kwargs
         config = kwargs.pop("model_routing_config", None)
         if self.routes and not self.in_proxy and self.router.is_auto(kwargs.get("model")):
             self._route_plain(kwargs, config, call_type)
-            changed = True
+            changed, attempt = True, None
         logging_obj = kwargs.get("litellm_logging_obj")
         call = events.call_of(logging_obj)
         if call is None:
             return kwargs if changed else None
-        attempt = events.Start.of(kwargs)
-        self._begin(call, attempt)
+        self._begin(call, attempt or events.Start.of(kwargs))
         self.ledger.close_when_dropped(call, logging_obj)
         return kwargs if changed else None
 
@@ -265,14 +265,15 @@ class OfoxLogger(CustomLogger):  # type: ignore[misc]
         call.routed = Routed(decision, (decision.model,), stamps=True, own_timeout=sets_timeout(kwargs))
 
     def _begin(self, call: Call, attempt: events.Start) -> None:
-        if call.routed is None:
-            call.routed = current_routed.get()
+        routed = call.routed
+        if routed is None:
+            routed = call.routed = current_routed.get()
         facts = self._facts(call, attempt)
-        if isinstance(call.routed, Routed):
-            call.own_timeout = call.own_timeout or call.routed.own_timeout
-            call.routed.trying(attempt.group if facts is None else facts.name)
-            if not any(known is call for known in call.routed.calls):
-                call.routed.calls.append(call)
+        if isinstance(routed, Routed):
+            call.own_timeout = call.own_timeout or routed.own_timeout
+            routed.trying(attempt.group if facts is None else facts.name)
+            if not any(known is call for known in routed.calls):
+                routed.calls.append(call)
         if facts is not None:
             self.ledger.begin(call, facts, attempt.deployment, depth=attempt.depth)
 

@@ -87,11 +87,10 @@ class Routed:
         call = events.call_of(data.get("litellm_logging_obj"))
         routed = None if call is None else call.routed
         if routed is None:
-            for name in ("metadata", "litellm_metadata"):
-                bucket = data.get(name)
-                found = bucket.get(events.KEY) if bucket and isinstance(bucket, Mapping) else None
-                if isinstance(found, Call):
-                    routed = found.routed
+            for bucket in (data.get("metadata"), data.get("litellm_metadata")):
+                if isinstance(bucket, dict):
+                    found = bucket.get(events.KEY)
+                    routed = found.routed if isinstance(found, Call) else routed
         return routed if isinstance(routed, Routed) else None
 
     @property
@@ -213,14 +212,15 @@ class Routed:
         self._reported = True
         # Each of them holds this one: a circle, which would be there until garbage is collected.
         self.calls.clear()
+        model = self.model
         if self.span is not None:
-            spans.ended(self.span, self.model, len(self.tried))
+            spans.ended(self.span, model, len(self.tried))
         hidden = getattr(response, "_hidden_params", None)
         cost = hidden.get("response_cost") if isinstance(hidden, Mapping) else None
         router.report(
             Outcome(
                 decision=self.decision,
-                model=self.model,
+                model=model,
                 ok=ok,
                 status=status,
                 attempts=tuple(self.tried),

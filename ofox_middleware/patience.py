@@ -41,18 +41,15 @@ def first_byte_s(health: HealthBook, facts: ModelFacts, decision: Decision, fiel
         decision: knows the length of the prompt.
         fields: the request's body.
     """
-    most_tokens = 0
+    limits = [0]
     if fields.get("stream") is not True:
-        for name in _LIMITS:
-            limit = fields.get(name)
-            if isinstance(limit, int) and limit > most_tokens:
-                most_tokens = limit
-        if not most_tokens:
+        limits = [limit for limit in map(fields.get, _LIMITS) if isinstance(limit, int) and limit > 0]
+        if not limits:
             return None
     view = health.view(facts.name, facts.ttft_s, facts.s_per_token)
     p95_s = health.ttft_p95(facts.name)
     wait_s = SLACK * UNSURE * view.ttft_s if p95_s is None else max(SLACK * p95_s, PEAK_SLACK * view.ttft_s)
-    wait_s += SLACK * most_tokens * view.s_per_token
+    wait_s += SLACK * max(limits) * view.s_per_token
     least_s = LEAST_S if view.state == "closed" else PROBE_S
     return max(least_s, wait_s) + decision.input_tokens / PREFILL_TOKENS_PER_S
 
