@@ -18,7 +18,7 @@ from ofox_middleware.litellm_private import needed
 
 log: Final = logging.getLogger("ofox_middleware")
 
-_TEAMS_OWN: Final = "model_name_"
+TEAMS_OWN: Final = "model_name_"
 """How LiteLLM begins the names of groups that belong to one team."""
 
 
@@ -96,7 +96,7 @@ def _without_alias(key: UserAPIKeyAuth, model: str) -> UserAPIKeyAuth:
         found = getattr(key, holder, None)
         aliases: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
         target = aliases.get(model, model)
-        if target != model and not str(target).startswith(_TEAMS_OWN):
+        if target != model and not str(target).startswith(TEAMS_OWN):
             changed[holder] = {name: aliases[name] for name in aliases if name != model}
     return key.model_copy(update=changed) if changed else key
 

@@ -24,6 +24,7 @@ from ofox_middleware.litellm_pool import Candidates, Pool
 from ofox_middleware.litellm_private import optional
 from ofox_middleware.litellm_reach import Reach, drop_other_models
 from ofox_middleware.litellm_routed import Routed, card_params, fallback_entries, hops, leaves_to_us
+from ofox_middleware.litellm_shapes import check_shapes
 from ofox_middleware.litellm_tags import by_tags
 from ofox_middleware.litellm_usage import OPTIONS, ask_for_usage
 from ofox_middleware.router import SmartRouter
@@ -80,6 +81,7 @@ async def route(
             )
         try:
             await proxy.check_address(data, key, call_type, brain.settings.auto_models)
+            await proxy.check_stand_in(data, key, brain.settings.auto_models)
         except OfoxError as error:
             raise proxy.Refusal(error) from None
         return data
@@ -133,6 +135,7 @@ async def _decide(
     if path is None:
         proxy.answer_lost_refusals()
         raise events.not_chat()
+    check_shapes(data)
     pool = await proxy.allowed(known, key, data, call_type)
     if refused:
         pool = [facts for facts in pool if facts.model not in refused]

@@ -24,7 +24,7 @@ from ofox_middleware import litellm_registry as registry
 from ofox_middleware.cards import ModelFacts
 from ofox_middleware.decision import Decision
 from ofox_middleware.errors import NotAllowed, OfoxError
-from ofox_middleware.litellm_access import Grants
+from ofox_middleware.litellm_access import TEAMS_OWN, Grants
 from ofox_middleware.litellm_limits import OverBudget, OverLimit, RateLimits, has_budgets, within_budget
 from ofox_middleware.litellm_memory import kind_of, may_be_limited
 from ofox_middleware.litellm_pool import Candidates
@@ -176,6 +176,22 @@ async def check_address(
 def _visible(pool: Candidates, key: UserAPIKeyAuth) -> list[ModelFacts]:
     """What is not another team's own."""
     return [facts for facts, team in pool.values() if team is None or team == key.team_id]
+
+
+async def check_stand_in(data: Mapping[str, Any], key: UserAPIKeyAuth, auto_models: Sequence[str]) -> None:
+    """Refuses a model that LiteLLM has put in the place of an auto one (by a team's alias, or a stored prompt) and that
+    the key may not use; with a key's own aliases, LiteLLM looks at that itself.
+
+    Raises:
+        NotAllowed: the key may not use it.
+    """
+    came = data.get("proxy_server_request")
+    body = came.get("body") if isinstance(came, Mapping) else None
+    asked, model = (body.get("model") if isinstance(body, Mapping) else None), data.get("model")
+    if asked not in auto_models or not isinstance(model, str):
+        return
+    if not model.startswith(TEAMS_OWN) and not await (await Grants.of(key)).allow(model):
+        raise NotAllowed(f"Your key may not use the model that stands for `{asked}` here.", param="model")
 
 
 async def _granted(pool: Candidates, key: UserAPIKeyAuth) -> list[ModelFacts]:

@@ -9,7 +9,7 @@ from litellm.proxy import proxy_server
 from litellm.proxy._types import UserAPIKeyAuth
 
 from ofox_middleware import litellm_registry as registry
-from ofox_middleware.errors import InvalidRequest, NotAllowed
+from ofox_middleware.errors import NotAllowed
 from ofox_middleware.litellm_access import Grants
 from ofox_middleware.litellm_limits import RateLimits, has_budgets, within_budget
 from ofox_middleware.litellm_memory import may_be_limited
@@ -140,17 +140,10 @@ class Reach:
 
 
 def drop_other_models(fields: dict[str, Any]) -> None:
-    """Takes out of a request, or a part of one, what would put another model in the place of its own.
-
-    Raises:
-        InvalidRequest: `extra_body` is no object.
-    """
+    """Takes out of a request, or a part of one, what would put another model in the place of its own."""
     for name in _OTHER_MODELS:
         fields.pop(name, None)
-    extra = fields.get("extra_body")
-    if extra is None:
-        return
-    if not isinstance(extra, Mapping):
-        raise InvalidRequest("extra_body must be an object.", param="extra_body", code="invalid_type")
-    # LiteLLM lays this over what it sends, the name of the model included.
-    fields["extra_body"] = {name: extra[name] for name in extra if name not in _NOT_EXTRA}
+    extra = fields.pop("extra_body", None)
+    if isinstance(extra, Mapping):
+        # LiteLLM lays this over what it sends, the name of the model included.
+        fields["extra_body"] = {name: extra[name] for name in extra if name not in _NOT_EXTRA}

@@ -30,7 +30,7 @@ ORDER = """
     litellm_retries litellm_beginning litellm_patience litellm_wildcards litellm_stream litellm_private
     litellm_keeper litellm_tags
     litellm_keys litellm_memory litellm_usage
-    litellm_access litellm_limits litellm_reach
+    litellm_access litellm_limits litellm_reach litellm_shapes
     litellm_proxy litellm_hook litellm_plain litellm_attach litellm_setup litellm_plugin
     savings redaction decision_file decision_store metrics tracing console_access console_feed
     console_wire console_live console

@@ -149,3 +149,18 @@ def test_a_conversation_without_a_shape_is_refused_before_any_model(
     assert answer.status_code == 400
     assert "messages[0]" in answer.json()["error"]["message"]
     assert upstream.seen == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("timeout", "soon"), ("stream_timeout", [1]), ("response_format", 5), ("extra_headers", "x"), ("extra_body", "x")],
+)
+def test_what_litellm_trips_over_is_refused_before_any_model(
+    proxy: Proxy, upstream: Upstream, name: str, value: object
+) -> None:
+    """LiteLLM answers such a field with a 500 before it asks anybody; that must not count against the models."""
+    answer = proxy.post("/v1/chat/completions", {"model": "auto", "messages": MESSAGES, name: value})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == name
+    usual = {"timeout": "30", "response_format": {"type": "text"}, "extra_headers": {"x-of": "mine"}, "client": "x"}
+    assert proxy.post("/v1/chat/completions", {"model": "auto", "messages": MESSAGES, **usual}).status_code == 200

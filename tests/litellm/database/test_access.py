@@ -184,6 +184,14 @@ def test_an_error_of_ours_leads_to_no_fallback(
     assert reached(upstream) <= {"prov-cheap"}
 
 
+def test_a_teams_alias_for_auto_stays_within_the_team(office: Office, upstream: Upstream) -> None:
+    """LiteLLM checks what a key's alias stands for, and not what a team's does."""
+    for target, status in (("dear", 403), ("cheap", 200)):
+        team = office.post("/team/new", models=ALLOWED, model_aliases={"auto": target})["team_id"]
+        assert ask(office, Caller(office.key(team_id=team))).status_code == status
+    assert reached(upstream) == {"prov-cheap"}
+
+
 def test_the_operators_fallbacks_are_real(office: Office, upstream: Upstream) -> None:
     """An unbounded key that names the model itself does fall into them."""
     upstream.behave("prov-cheap", status=400, message=TOO_LONG)
