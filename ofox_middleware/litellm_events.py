@@ -57,16 +57,21 @@ def asked_unseen(kwargs: Mapping[str, Any]) -> str | None:
     """The model that a proxy request asks for when no hook of the proxy's has seen it before its first attempt, as at
     ``/queue/chat/completions``; else ``None``."""
     details = getattr(kwargs.get("litellm_logging_obj"), "model_call_details", None)
-    if not isinstance(details, dict) or isinstance(details.get(KEY), Call):
+    if not isinstance(details, dict):
         return None
-    came = kwargs.get("proxy_server_request")
-    if not isinstance(came, Mapping):
+    known, came = details.get(KEY), kwargs.get("proxy_server_request")
+    if not isinstance(came, Mapping) or (isinstance(known, Call) and known.routed is not None):
         return None
     if any(isinstance(bucket, Mapping) and KEY in bucket for bucket in map(kwargs.get, _BUCKETS)):
         return None
-    named = parse_qs(urlsplit(str(came.get("url") or "")).query).get("model")
+    # A call that is known may have begun with something else, such as a search. Else a hook has seen it, after which
+    # LiteLLM notes the body anew, with the model that the hook left in it.
+    seen = isinstance(known, Call)
+    named = None if seen else parse_qs(urlsplit(str(came.get("url") or "")).query).get("model")
     body = came.get("body")
     asked = named[0] if named else body.get("model") if isinstance(body, Mapping) else None
+    if asked is None:
+        asked = _bucket(kwargs).get("model_group")
     return asked if isinstance(asked, str) else None
 
 
