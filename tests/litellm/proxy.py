@@ -52,6 +52,17 @@ class Proxy:
         answer = httpx.get(f"{self.base_url}/_probe", timeout=30)
         return dict(answer.json())
 
+    def record(self, answer: httpx.Response) -> dict[str, Any]:
+        """LiteLLM's own record of a request. It comes after the answer, perhaps after that of another."""
+        call_id = answer.headers["x-litellm-call-id"]
+        for _ in range(300):
+            found = [record for record in self.probe()["logged"] if record["call_id"] == call_id]
+            if found:
+                assert len(found) == 1, found
+                return dict(found[0])
+            time.sleep(0.1)
+        raise AssertionError("LiteLLM has no record of the request")
+
     def settled(self, wanted: int = 0) -> dict[str, Any]:
         """The view once ``wanted`` requests are in flight; LiteLLM reports successes from a queue, a moment late."""
         for _ in range(200):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from typing import Any
 
 import httpx
@@ -43,15 +42,7 @@ def ask(proxy: Proxy, path: str, model: str = "auto", **fields: Any) -> Any:
         fields = {**MID, **fields}
     answer = proxy.post(path, {"model": model, **BODIES[path], **fields})
     assert answer.status_code == 200, answer.text
-    call_id = answer.headers["x-litellm-call-id"]
-    for _ in range(300):
-        # LiteLLM keeps its record later than it answers: one of an earlier test's request may come in between.
-        logged = [record for record in proxy.probe()["logged"] if record["call_id"] == call_id]
-        if logged:
-            break
-        time.sleep(0.1)
-    assert len(logged) == 1, logged
-    return answer, logged[0]
+    return answer, proxy.record(answer)
 
 
 def tokens(record: dict[str, Any]) -> tuple[int, int]:

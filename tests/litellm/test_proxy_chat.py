@@ -155,12 +155,9 @@ def test_concrete_models_are_answered_as_without_us(proxy: Proxy, upstream: Upst
 def test_the_decision_is_in_the_spend_log(proxy: Proxy) -> None:
     """LiteLLM's own record of the request holds the decision, and the concrete group."""
     answer = proxy.post("/v1/chat/completions", chat(**routing(preference="cost")))
-    for _ in range(100):
-        logged = proxy.probe()["logged"]
-        if logged:
-            break
-    assert logged[0]["model_group"] == "cheap"
-    noted = logged[0]["noted"]["ofox"]
+    record = proxy.record(answer)
+    assert record["model_group"] == "cheap"
+    noted = record["noted"]["ofox"]
     assert noted["model"] == "cheap"
     assert noted["decision_id"] == answer.headers["x-ofox-decision-id"]
 

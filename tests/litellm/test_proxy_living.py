@@ -230,13 +230,9 @@ def test_the_decision_is_in_litellms_span(proxy: Proxy) -> None:
 def test_the_decision_is_in_the_log_that_other_callbacks_see(proxy: Proxy) -> None:
     """A callback that stands before ours in the list gets the concrete group and the decision."""
     answer = ask(proxy, **say("Logged."), **COST)
-    for _ in range(100):
-        logged = proxy.probe()["logged"]
-        if logged:
-            break
-        time.sleep(0.05)
-    assert logged[0]["model_group"] == "cheap"
-    assert logged[0]["noted"]["ofox"]["decision_id"] == answer.headers["x-ofox-decision-id"]
+    record = proxy.record(answer)
+    assert record["model_group"] == "cheap"
+    assert record["noted"]["ofox"]["decision_id"] == answer.headers["x-ofox-decision-id"]
 
 
 def test_a_continued_response_stays_with_its_deployment(proxy: Proxy, upstream: Upstream) -> None:
