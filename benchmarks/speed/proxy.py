@@ -7,9 +7,11 @@ rotates, so that a busy machine slows all of them. Who names a model names those
 as it did. A worker is one event loop, so the processor time of the proxy for a request says what throughput it can
 reach, and is steadier than the clock where the machine has something else to do.
 
-One full collection of garbage in LiteLLM's heap takes as long as some forty requests, and comes once in more than a
-thousand. So rounds are long, and ratios are those of the totals over all rounds, which count every collection, where a
-median of the rounds would leave them out. Where things lie in memory is settled by a boot, so there are several.
+A shared machine is quicker and slower by turns of some seconds, so rounds are short and many: the contenders of one
+round meet the same turn. One full collection of garbage in LiteLLM's heap takes as long as some forty requests, and
+comes once in more than a thousand: so ratios are those of the totals over all rounds, which count every collection,
+where a median of the rounds would leave them out. Where things lie in memory is settled by a boot, so there are
+several.
 
 Requests are the repository's own prompts (``benchmarks/quality/prompts.jsonl``), half of them alone, half as the last
 turn of a conversation with a system prompt, none of them twice in a round. In a round all contenders get the same ones,
@@ -337,10 +339,8 @@ def table(rows: list[Contender]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--boots", type=int, default=2, help="how often the proxies are started anew")
-    parser.add_argument("--rounds", type=int, default=8, help="how often the contenders take turns after each boot")
-    parser.add_argument(
-        "--size", type=int, default=300, help="requests of one contender in one round; streams: a third"
-    )
+    parser.add_argument("--rounds", type=int, default=60, help="how often the contenders take turns after each boot")
+    parser.add_argument("--size", type=int, default=48, help="requests of one contender in one round; streams: a third")
     parser.add_argument("--clients", type=int, default=8, help="requests under way at once")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--out", type=Path, default=RESULT, help="where the table goes; - prints it only")
