@@ -54,7 +54,7 @@ bench-speed: .venv/ready  ## what a decision and a request cost, beside LiteLLM'
 	@command -v wrk >/dev/null || echo "without wrk (apt-get install wrk) the part through uvicorn is left out"
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 
-bench-proxy: .venv/ready  ## throughput of the LiteLLM proxy with auto, beside the model named and LiteLLM's own auto router
+bench-proxy: .venv/ready  ## throughput of the LiteLLM proxy with auto, beside the model named and LiteLLM's own auto router; 20 minutes
 	$(BIN)/python -m benchmarks.speed.proxy $(ARGS)
 
 bench-quality: .venv/ready  ## routing quality on public data, beside the peers

@@ -33,10 +33,7 @@ _BUCKETS: Final = ("litellm_metadata", "metadata")
 def call_of(logging_obj: Any) -> Call | None:
     """The ledger's entry of a call, made at its first event; ``None`` when LiteLLM gave no logging object."""
     details = getattr(logging_obj, "model_call_details", None)
-    if not isinstance(details, dict):
-        return None
-    call = details.get(KEY)
-    return call if isinstance(call, Call) else call_of_details(details)
+    return call_of_details(details) if isinstance(details, dict) else None
 
 
 def call_of_details(details: dict[str, Any]) -> Call:
@@ -59,15 +56,14 @@ def asked_unseen(kwargs: Mapping[str, Any]) -> str | None:
     details = getattr(kwargs.get("litellm_logging_obj"), "model_call_details", None)
     if not isinstance(details, dict):
         return None
-    known, came = details.get(KEY), kwargs.get("proxy_server_request")
-    if not isinstance(came, Mapping) or (isinstance(known, Call) and known.routed is not None):
+    known, came = known_call(details), kwargs.get("proxy_server_request")
+    if not isinstance(came, Mapping) or (known is not None and known.routed is not None):
         return None
     if any(isinstance(bucket, Mapping) and KEY in bucket for bucket in map(kwargs.get, _BUCKETS)):
         return None
     # A call that is known may have begun with something else, such as a search. Else a hook has seen it, after which
     # LiteLLM notes the body anew, with the model that the hook left in it.
-    seen = isinstance(known, Call)
-    named = None if seen else parse_qs(urlsplit(str(came.get("url") or "")).query).get("model")
+    named = None if known is not None else parse_qs(urlsplit(str(came.get("url") or "")).query).get("model")
     body = came.get("body")
     asked = named[0] if named else body.get("model") if isinstance(body, Mapping) else None
     if asked is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from litellm.litellm_core_utils.core_helpers import get_or_create_metadata_bucket
 from litellm.proxy._types import UserAPIKeyAuth
 from msgspec import structs
@@ -32,8 +32,7 @@ from ofox_middleware.router import SmartRouter
 log: Final = logging.getLogger("ofox_middleware")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What the request at hand asks for.
 
     When a limiter after us refuses the pick, LiteLLM begins the request anew with one of the operator's fallbacks for
@@ -85,7 +84,8 @@ async def route(
         except OfoxError as error:
             raise proxy.Refusal(error) from None
         return data
-    asked, known = data["model"], Candidates({}, [])
+    asked: str = data["model"]
+    known: Candidates | None = None
     try:
         known = candidates.facts(brain)
         decision, dry = await _decide(

@@ -144,8 +144,9 @@ async def allowed(pool: Candidates, key: UserAPIKeyAuth, data: Mapping[str, Any]
 async def check_address(
     data: Mapping[str, Any], key: UserAPIKeyAuth, call_type: str, auto_models: Sequence[str]
 ) -> None:
-    """Refuses a model that the address names (``?model=``, ``/engines/NAME``, ``/deployments/NAME``) and the key may
-    not use, and an auto model on an endpoint that looks into its address by itself.
+    """Refuses a model that the address names (``?model=``, ``/engines/NAME``, ``/deployments/NAME``, Google's
+    ``/models/NAME:``, Amazon's ``/model/NAME``) and the key may not use, and an auto model on an endpoint that looks
+    into its address by itself.
 
     LiteLLM serves the name in the address, but behind a custom auth it checks the one in the body, where `auto`, or any
     other name that the key may use, then opens every model.
@@ -159,7 +160,7 @@ async def check_address(
     if not isinstance(address, str) or not _NAMES_MODEL.search(unquote(address)):
         return
     parts = urlsplit(address)
-    in_path = (unquote(name) for found in _IN_PATH.findall(unquote(parts.path)) for name in found if name)
+    in_path = (name for found in _IN_PATH.findall(unquote(parts.path)) for name in found if name)
     named = [*parse_qs(parts.query).get("model", []), *in_path]
     asked = [name for name in named if name not in auto_models]
     if len(asked) < len(named) and call_type not in events.PATHS:

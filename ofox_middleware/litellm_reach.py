@@ -26,12 +26,12 @@ class Reach:
     """What a routed request may still reach beside its pick: by fallbacks, and by tools that name a model.
 
     Args:
-        known: the candidates of the proxy.
+        known: the candidates of the proxy, ``None`` where they could not be read: then every limit is looked at.
     """
 
     def __init__(
         self, key: UserAPIKeyAuth, data: Mapping[str, Any], call_type: str, auto_models: Sequence[str],
-        known: Candidates,
+        known: Candidates | None,
     ) -> None:  # fmt: skip
         self._key = key
         self._data = data
@@ -58,7 +58,7 @@ class Reach:
             return False
         if has_budgets(self._key) and not await within_budget(self._key, model):
             return False
-        if not may_be_limited(self._key, self._known):
+        if self._known is not None and not may_be_limited(self._key, self._known):
             return True
         return await RateLimits(self._key, self._data, self._call_type).allow(model)
 
